@@ -1,0 +1,3 @@
+// What tests of any package may import from here.
+export { createDatabase, serverURL, type TestDatabase } from './database.ts';
+export { type PostgresServer, startPostgres } from './postgres.ts';
