@@ -1,0 +1,189 @@
+-- What an Idempotency-Key stands for. The id is a hash (scope, method, path, key); the key itself is stored
+-- nowhere. A row goes from running to done, or to failed and back to running with the next attempt.
+--   running  a request is at work. lease_until NULL: the answer comes from a workflow, whose recovery is not our
+--            affair, so that any number of requests may wait for it; else whoever comes after the lease takes over
+--   done     the answer. status NULL: it could not be kept (a stream, too large), and is never made again
+--   failed   the attempt ended without an answer worth keeping; the fingerprint stays
+--   attempt    counts the claims and is the fence: what an earlier claim wants to record is refused
+--   owner      made by the claiming request: a claim whose answer was lost recognizes itself
+--   generation when this life of the key began (ms); part of the derived workflow id, so that a key that is new
+--              again after its retention does not meet the old workflow, even when this row was swept
+CREATE TABLE pawl.http_request (
+  id            text COLLATE "C" PRIMARY KEY,
+  state         text COLLATE "C" NOT NULL,
+  fingerprint   text COLLATE "C" NOT NULL,
+  owner         text COLLATE "C" NOT NULL,
+  generation    bigint NOT NULL,
+  attempt       integer NOT NULL,
+  status        integer,
+  created_at    timestamptz NOT NULL,
+  lease_until   timestamptz,
+  completed_at  timestamptz,
+  expires_at    timestamptz,
+  headers       text,
+  body          bytea
+) WITH (fillfactor = 85);
+CREATE INDEX http_request_expired ON pawl.http_request (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TYPE pawl.http_outcome AS (
+  item         integer,
+  outcome      text,
+  attempt      integer,
+  generation   float8,
+  status       integer,
+  headers      text,
+  body         bytea,
+  completed_at float8
+);
+
+-- Equality of two fingerprints in a time that tells nothing of where they differ: hashed with a nonce first.
+CREATE FUNCTION pawl.http_same(p_one text, p_other text, p_nonce text) RETURNS boolean LANGUAGE sql IMMUTABLE
+AS $$ SELECT sha256(convert_to(p_nonce || p_one, 'UTF8')) = sha256(convert_to(p_nonce || p_other, 'UTF8')) $$;
+
+-- Claims keys. Arguments are parallel arrays in the order of the ids, so that two calls never wait for each
+-- other in a circle. Outcomes: new, retry (after a failed attempt), takeover (after a lease), running, done,
+-- mismatch. A done row does not change before it expires: it is read without a lock, and a replay writes nothing.
+CREATE FUNCTION pawl.http_claim(
+  p_ids text[], p_fingerprints text[], p_owners text[], p_leases float8[]
+) RETURNS SETOF pawl.http_outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now  timestamptz := pawl.clock();
+  v_row  pawl.http_request;
+  v_out  pawl.http_outcome;
+  v_lease timestamptz;
+BEGIN
+  FOR i IN 1 .. cardinality(p_ids) LOOP
+    v_lease := v_now + p_leases[i] * interval '1 millisecond';
+    v_out := NULL;
+    v_out.item := i - 1;
+
+    SELECT * INTO v_row FROM pawl.http_request r WHERE r.id = p_ids[i] AND r.state = 'done';
+    IF NOT FOUND OR v_row.expires_at <= v_now THEN
+      LOOP
+        INSERT INTO pawl.http_request (id, state, fingerprint, owner, generation, attempt, created_at, lease_until)
+        VALUES (p_ids[i], 'running', p_fingerprints[i], p_owners[i], floor(pawl.epoch_ms(v_now)), 1, v_now, v_lease)
+        ON CONFLICT (id) DO NOTHING RETURNING * INTO v_row;
+        IF FOUND THEN
+          v_out.outcome := 'new';
+          EXIT;
+        END IF;
+        SELECT * INTO v_row FROM pawl.http_request r WHERE r.id = p_ids[i] FOR NO KEY UPDATE;
+        EXIT WHEN FOUND;
+      END LOOP;
+
+      IF v_out.outcome IS NOT NULL THEN
+        NULL;
+      ELSIF v_row.expires_at <= v_now THEN
+        UPDATE pawl.http_request r
+        SET state = 'running', fingerprint = p_fingerprints[i], owner = p_owners[i], attempt = 1,
+          generation = greatest(floor(pawl.epoch_ms(v_now)), r.generation + 1), created_at = v_now,
+          lease_until = v_lease, completed_at = NULL, expires_at = NULL, status = NULL, headers = NULL, body = NULL
+        WHERE r.id = p_ids[i] RETURNING * INTO v_row;
+        v_out.outcome := 'new';
+      ELSIF NOT pawl.http_same(v_row.fingerprint, p_fingerprints[i], p_owners[i]) THEN
+        v_out.outcome := 'mismatch';
+      ELSIF v_row.state = 'running' AND v_row.owner = p_owners[i] THEN
+        v_out.outcome := 'new';
+      ELSIF v_row.state = 'failed' OR (v_row.state = 'running' AND v_row.lease_until <= v_now) THEN
+        v_out.outcome := CASE v_row.state WHEN 'failed' THEN 'retry' ELSE 'takeover' END;
+        UPDATE pawl.http_request r
+        SET state = 'running', owner = p_owners[i], attempt = r.attempt + 1, lease_until = v_lease,
+          completed_at = NULL, expires_at = NULL
+        WHERE r.id = p_ids[i] RETURNING * INTO v_row;
+      END IF;
+    END IF;
+
+    IF v_out.outcome IS NULL THEN
+      v_out.outcome := CASE
+        WHEN NOT pawl.http_same(v_row.fingerprint, p_fingerprints[i], p_owners[i]) THEN 'mismatch'
+        ELSE v_row.state END;
+    END IF;
+    v_out.attempt := v_row.attempt;
+    v_out.generation := v_row.generation;
+    IF v_out.outcome = 'done' THEN
+      v_out.status := v_row.status;
+      v_out.headers := v_row.headers;
+      v_out.body := v_row.body;
+      v_out.completed_at := pawl.epoch_ms(v_row.completed_at);
+    END IF;
+    RETURN NEXT v_out;
+  END LOOP;
+END $$;
+
+-- Renews leases. Answers the ids that are no longer this owner's.
+CREATE FUNCTION pawl.http_renew(p_ids text[], p_owners text[], p_leases float8[]) RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+BEGIN
+  FOR i IN 1 .. cardinality(p_ids) LOOP
+    UPDATE pawl.http_request r SET lease_until = v_now + p_leases[i] * interval '1 millisecond'
+    WHERE r.id = p_ids[i] AND r.owner = p_owners[i] AND r.state = 'running';
+    IF NOT FOUND THEN
+      RETURN NEXT p_ids[i];
+    END IF;
+  END LOOP;
+END $$;
+
+-- Ends attempts, in the order of the ids. p_states: done; failed; forgotten (nothing happened: the key is free
+-- again). Under a lease only the latest owner may; without one the first answer stands, and whoever comes later
+-- is given that one. Outcomes: stored, superseded, done (with the answer that stands), missing.
+-- The bodies come as one value, cut by p_lengths: drivers send that one as it is, an array of them as hex.
+CREATE FUNCTION pawl.http_settle(
+  p_ids text[], p_owners text[], p_attempts integer[], p_states text[], p_retentions float8[],
+  p_status integer[], p_headers text[], p_lengths integer[], p_bodies bytea
+) RETURNS SETOF pawl.http_outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  v_row pawl.http_request;
+  v_out pawl.http_outcome;
+  v_at  integer := 1;
+BEGIN
+  FOR i IN 1 .. cardinality(p_ids) LOOP
+    v_out := NULL;
+    v_out.item := i - 1;
+    SELECT * INTO v_row FROM pawl.http_request r WHERE r.id = p_ids[i] FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+      v_out.outcome := 'missing';
+    ELSIF v_row.state <> 'running' AND v_row.owner = p_owners[i] AND v_row.attempt = p_attempts[i] THEN
+      v_out.outcome := 'stored';
+    ELSIF v_row.state = 'done' AND v_row.lease_until IS NULL THEN
+      v_out.outcome := 'done';
+    ELSIF v_row.attempt <> p_attempts[i] OR v_row.state <> 'running'
+      OR (v_row.owner <> p_owners[i] AND (v_row.lease_until IS NOT NULL OR p_states[i] <> 'done')) THEN
+      v_out.outcome := 'superseded';
+    ELSIF p_states[i] = 'forgotten' AND v_row.attempt = 1 THEN
+      DELETE FROM pawl.http_request r WHERE r.id = p_ids[i];
+      v_out.outcome := 'stored';
+    ELSE
+      UPDATE pawl.http_request r
+      SET state = CASE p_states[i] WHEN 'done' THEN 'done' ELSE 'failed' END, owner = p_owners[i],
+        completed_at = v_now, expires_at = v_now + p_retentions[i] * interval '1 millisecond',
+        status = p_status[i], headers = p_headers[i], body = substring(p_bodies FROM v_at FOR p_lengths[i])
+      WHERE r.id = p_ids[i];
+      v_out.outcome := 'stored';
+    END IF;
+    v_at := v_at + coalesce(p_lengths[i], 0);
+    IF v_out.outcome = 'done' THEN
+      v_out.status := v_row.status;
+      v_out.headers := v_row.headers;
+      v_out.body := v_row.body;
+      v_out.completed_at := pawl.epoch_ms(v_row.completed_at);
+    END IF;
+    RETURN NEXT v_out;
+  END LOOP;
+END $$;
+
+-- Deletes what has outlived its retention, some rows at a time.
+CREATE FUNCTION pawl.http_sweep(p_limit integer) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now   timestamptz := pawl.clock();
+  v_count integer;
+BEGIN
+  DELETE FROM pawl.http_request WHERE id IN (
+    SELECT r.id FROM pawl.http_request r WHERE r.expires_at <= v_now
+    ORDER BY r.expires_at LIMIT p_limit FOR UPDATE SKIP LOCKED
+  );
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  RETURN v_count;
+END $$;

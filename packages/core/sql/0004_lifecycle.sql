@@ -1,0 +1,369 @@
+-- Everything that moves a workflow from outside its own run: claim, wake, cancel, time out, resume, fork,
+-- delete, takeover. Each locks the workflow rows it touches in order of id, then looks, then writes.
+
+-- Journal rows of some workflows after a position, up to p_bytes; a last row of kind 'more' says where to go on.
+CREATE FUNCTION pawl.journal_page(p_ids text[], p_after_id text, p_after_step integer, p_bytes integer)
+RETURNS TABLE (workflow_id text, header text, input text, step_id integer, kind text, name text, target text,
+  child_id text, outcome text, output text, error text, seq integer, attempts integer, deadline float8, completed boolean)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  r pawl.step;
+  v_bytes bigint := 0;
+  v_last pawl.step;
+BEGIN
+  FOR r IN
+    SELECT s.* FROM unnest(p_ids) i(id) JOIN pawl.step s ON s.workflow_id = i.id
+    WHERE i.id COLLATE "C" >= p_after_id
+      AND (i.id COLLATE "C" > p_after_id OR s.step_id > p_after_step)
+    ORDER BY s.workflow_id, s.step_id
+  LOOP
+    IF v_bytes > p_bytes THEN
+      workflow_id := v_last.workflow_id; step_id := v_last.step_id; kind := 'more';
+      RETURN NEXT;
+      RETURN;
+    END IF;
+    v_bytes := v_bytes + 200 + coalesce(octet_length(r.output), 0) + coalesce(octet_length(r.error), 0);
+    v_last := r;
+    workflow_id := r.workflow_id; step_id := r.step_id; kind := r.kind; name := r.name; target := r.target;
+    child_id := r.child_id; outcome := r.outcome; output := r.output; error := r.error; seq := r.seq;
+    attempts := r.attempts; deadline := pawl.epoch_ms(r.deadline); completed := r.completed_at IS NOT NULL;
+    RETURN NEXT;
+  END LOOP;
+END $$;
+
+-- Up to p_limit workflows that nobody runs and that are due, with their inputs and journals. SKIP LOCKED never
+-- waits, so the order of these locks cannot deadlock. Those that were recovered too often end here.
+CREATE FUNCTION pawl.claim(
+  p_executor bigint, p_limit integer, p_names text[], p_versions text[], p_max integer[], p_any_version boolean,
+  p_blocked boolean, p_bytes integer
+) RETURNS TABLE (workflow_id text, header text, input text, step_id integer, kind text, name text, target text,
+  child_id text, outcome text, output text, error text, seq integer, attempts integer, deadline float8, completed boolean)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  v_ids text[];
+  v_versions text[];
+  v_given_up text[];
+BEGIN
+  SELECT array_agg(c.id) FILTER (WHERE NOT c.given_up), array_agg(c.version) FILTER (WHERE NOT c.given_up),
+    array_agg(c.id) FILTER (WHERE c.given_up)
+  INTO v_ids, v_versions, v_given_up
+  FROM (
+    SELECT w.id, coalesce(w.version, r.version) AS version, w.attempts > r.max AS given_up
+    FROM pawl.workflow w
+    JOIN unnest(p_names, p_versions, p_max) r(name, version, max) ON r.name = w.name
+      AND (p_any_version OR w.version IS NULL OR w.version = r.version)
+    WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.wake_at <= v_now
+      AND (p_blocked OR w.blocked IS NULL)
+    ORDER BY w.wake_at
+    LIMIT p_limit
+    FOR NO KEY UPDATE OF w SKIP LOCKED
+  ) c;
+
+  IF v_given_up IS NOT NULL THEN
+    UPDATE pawl.workflow w SET status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', completed_at = v_now, updated_at = v_now
+    WHERE w.id = ANY (v_given_up);
+    UPDATE pawl.waiter t SET fired = true WHERE t.target = ANY (v_given_up) AND t.kind = 'r' AND NOT t.fired;
+  END IF;
+  IF v_ids IS NULL THEN
+    RETURN;
+  END IF;
+
+  UPDATE pawl.workflow w
+  SET owner = p_executor, fence = w.fence + 1, version = u.version, wake_at = NULL, blocked = NULL,
+    updated_at = v_now, started_at = coalesce(w.started_at, v_now)
+  FROM unnest(v_ids, v_versions) u(id, version) WHERE w.id = u.id;
+  DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (v_ids);
+
+  RETURN QUERY
+  SELECT w.id, json_build_object('name', w.name, 'fence', w.fence, 'nonce', w.nonce, 'attempts', w.attempts,
+      'deadline', pawl.epoch_ms(w.deadline), 'user', d.auth_user, 'roles', d.auth_roles, 'trace', d.trace_context)::text,
+    d.input, NULL::integer, 'workflow', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer, NULL::float8, true
+  FROM pawl.workflow w LEFT JOIN pawl.workflow_data d ON d.id = w.id WHERE w.id = ANY (v_ids);
+  RETURN QUERY SELECT * FROM pawl.journal_page(v_ids, '', -1, p_bytes);
+END $$;
+
+-- Passes fired waiters on: parked workflows become due, owners of running ones and waiting executors are named
+-- for a hint (executor, id). The waiters' rows are read first, their workflows locked, then they are read again.
+CREATE FUNCTION pawl.wake(p_limit integer) RETURNS TABLE (executor bigint, id text)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  v_ids text[];
+BEGIN
+  SELECT array_agg(DISTINCT f.workflow_id) FILTER (WHERE f.workflow_id <> '') INTO v_ids
+  FROM (SELECT t.workflow_id FROM pawl.waiter t WHERE t.fired LIMIT p_limit) f;
+  IF v_ids IS NOT NULL THEN
+    PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
+    UPDATE pawl.workflow w SET wake_at = v_now
+    WHERE w.id = ANY (v_ids) AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
+      AND (w.wake_at IS NULL OR w.wake_at > v_now);
+    RETURN QUERY SELECT coalesce(w.owner, 0), w.id FROM pawl.workflow w WHERE w.id = ANY (v_ids) AND w.status = 'PENDING';
+    DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (v_ids) AND t.fired;
+  END IF;
+  RETURN QUERY
+  DELETE FROM pawl.waiter t
+  WHERE (t.target, t.kind, t.key, t.workflow_id, t.executor) IN (
+    SELECT f.target, f.kind, f.key, f.workflow_id, f.executor FROM pawl.waiter f
+    WHERE f.fired AND f.workflow_id = '' LIMIT p_limit FOR UPDATE SKIP LOCKED)
+  RETURNING t.executor, t.target;
+END $$;
+
+-- What callers outside workflows wait for: answers what is there, and (p_register) leaves a waiter for the rest.
+CREATE FUNCTION pawl.watch(p_executor bigint, p_register boolean, r_ids text[], e_ids text[], e_keys text[])
+RETURNS TABLE (kind text, id text, key text, status text, output text, error text)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+  IF p_register THEN
+    PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (r_ids || e_ids) ORDER BY w.id FOR NO KEY UPDATE;
+    INSERT INTO pawl.waiter (target, kind, key, executor)
+    SELECT u.id, u.kind, u.key, p_executor
+    FROM (SELECT i.id, 'r' AS kind, '' AS key FROM unnest(r_ids) i(id)
+          UNION SELECT i.id, 'e', i.key FROM unnest(e_ids, e_keys) i(id, key)) u
+    JOIN pawl.workflow w ON w.id = u.id
+    WHERE CASE u.kind
+      WHEN 'r' THEN w.status NOT IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+      ELSE NOT EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = u.id AND e.key = u.key) END
+    ORDER BY u.id, u.kind, u.key
+    ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+      UPDATE pawl.workflow w SET watched = true WHERE w.id = ANY (r_ids || e_ids) AND NOT w.watched;
+    END IF;
+  END IF;
+  RETURN QUERY
+  SELECT 'r', w.id, '', w.status, d.output, d.error
+  FROM unnest(r_ids) u(id)
+  JOIN pawl.workflow w ON w.id = u.id
+    AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+  LEFT JOIN pawl.workflow_data d ON d.id = w.id;
+  RETURN QUERY
+  SELECT 'e', u.id, u.key, '', e.value, NULL::text
+  FROM unnest(e_ids, e_keys) u(id, key)
+  JOIN LATERAL (SELECT i.value FROM pawl.event i WHERE i.workflow_id = u.id AND i.key = u.key
+                ORDER BY i.seq DESC LIMIT 1) e ON true;
+END $$;
+
+-- Ends workflows that have not ended: cancelled by a caller, or (p_due) past their deadline. Names who ran them.
+CREATE FUNCTION pawl.cancel(p_ids text[], p_children boolean, p_due boolean, p_error text)
+RETURNS TABLE (id text, owner bigint, was text)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_now timestamptz;
+  v_ids text[] := p_ids;
+  v_count integer := -1;
+BEGIN
+  -- A locked parent starts no further child; go on until a round finds none.
+  WHILE cardinality(v_ids) <> v_count LOOP
+    v_count := cardinality(v_ids);
+    PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
+    EXIT WHEN NOT p_children;
+    WITH RECURSIVE tree AS (
+      SELECT i.id FROM unnest(v_ids) i(id)
+      UNION SELECT w.id FROM pawl.workflow w JOIN tree ON w.parent_id = tree.id
+    ) SELECT array_agg(tree.id) INTO v_ids FROM tree;
+  END LOOP;
+  v_now := pawl.clock();
+  RETURN QUERY
+  WITH old AS (
+    SELECT w.id, w.owner, w.status FROM pawl.workflow w
+    WHERE w.id = ANY (v_ids) AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED') AND (NOT p_due OR w.deadline <= v_now)
+  ), ended AS (
+    UPDATE pawl.workflow w SET status = 'CANCELLED', completed_at = v_now, updated_at = v_now, blocked = NULL
+    FROM old WHERE w.id = old.id RETURNING w.id
+  ), explained AS (
+    UPDATE pawl.workflow_data d SET error = p_error FROM old WHERE d.id = old.id AND p_error IS NOT NULL
+  ), told AS (
+    UPDATE pawl.waiter t SET fired = true FROM old WHERE t.target = old.id AND t.kind = 'r' AND NOT t.fired
+  )
+  SELECT old.id, old.owner, old.status FROM old JOIN ended ON ended.id = old.id;
+END $$;
+
+-- The owner has noticed a cancellation.
+CREATE FUNCTION pawl.cancel_noticed(p_executor bigint, p_ids text[]) RETURNS void LANGUAGE sql VOLATILE AS $$
+  UPDATE pawl.workflow w SET owner = NULL WHERE w.id = ANY (p_ids) AND w.owner = p_executor AND w.status = 'CANCELLED'
+$$;
+
+-- Goes on from the last completed step: cancelled, given up, blocked or queued workflows. One that runs or waits
+-- is left alone. Names the ids that exist, and who ran them.
+CREATE FUNCTION pawl.resume(p_ids text[]) RETURNS TABLE (id text, owner bigint, changed boolean)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_now timestamptz;
+BEGIN
+  PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (p_ids) ORDER BY w.id FOR NO KEY UPDATE;
+  v_now := pawl.clock();
+  RETURN QUERY
+  WITH old AS (
+    SELECT w.id, w.owner,
+      (w.status IN ('CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', 'ENQUEUED', 'DELAYED')
+        OR w.status = 'PENDING' AND w.blocked IS NOT NULL) AS open
+    FROM pawl.workflow w WHERE w.id = ANY (p_ids) AND w.status <> 'RESERVED'
+  ), moved AS (
+    UPDATE pawl.workflow w
+    SET status = 'PENDING', owner = NULL, fence = w.fence + 1, version = NULL, attempts = 0, blocked = NULL,
+      wake_at = v_now, completed_at = NULL, updated_at = v_now,
+      deadline = CASE WHEN w.deadline > v_now THEN w.deadline END
+    FROM old WHERE w.id = old.id AND old.open
+  ), forgotten AS (
+    UPDATE pawl.workflow_data d SET error = NULL FROM old WHERE d.id = old.id AND old.open
+  )
+  SELECT old.id, old.owner, old.open FROM old;
+END $$;
+
+-- A new workflow with the same input and the steps before p_step of another one. NULL if there is none.
+CREATE FUNCTION pawl.fork(p_id text, p_step integer, p_new text, p_nonce text, p_version text)
+RETURNS text LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_now timestamptz;
+  v_name text;
+BEGIN
+  PERFORM 1 FROM pawl.workflow w WHERE w.id IN (p_id, p_new) ORDER BY w.id FOR NO KEY UPDATE;
+  v_now := pawl.clock();
+  SELECT w.name INTO v_name FROM pawl.workflow w WHERE w.id = p_id AND w.status <> 'RESERVED';
+  IF v_name IS NULL THEN
+    RETURN NULL;
+  END IF;
+  DELETE FROM pawl.workflow w WHERE w.id = p_new AND w.status = 'RESERVED';
+  INSERT INTO pawl.workflow (id, name, status, fence, nonce, version, priority, created_at, updated_at, wake_at, forked_from)
+  SELECT p_new, w.name, 'PENDING', 0, p_nonce, p_version, w.priority, v_now, v_now, v_now, w.id
+  FROM pawl.workflow w WHERE w.id = p_id
+  ON CONFLICT (id) DO NOTHING;
+  IF NOT FOUND THEN
+    RETURN (SELECT CASE WHEN w.nonce = p_nonce THEN 'forked' ELSE 'exists' END FROM pawl.workflow w WHERE w.id = p_new);
+  END IF;
+  INSERT INTO pawl.workflow_data (id, input, auth_user, auth_roles, attributes)
+  SELECT p_new, d.input, d.auth_user, d.auth_roles, d.attributes FROM pawl.workflow_data d WHERE d.id = p_id;
+  INSERT INTO pawl.step (workflow_id, step_id, fence, seq, attempts, started_at, completed_at, kind, name, target,
+    outcome, child_id, output, error)
+  SELECT p_new, s.step_id, 0, s.seq, s.attempts, s.started_at, s.completed_at, s.kind, s.name, s.target,
+    s.outcome, s.child_id, s.output, s.error
+  FROM pawl.step s WHERE s.workflow_id = p_id AND s.step_id < p_step AND s.completed_at IS NOT NULL;
+  INSERT INTO pawl.event (workflow_id, key, seq, created_at, value)
+  SELECT p_new, e.key, e.seq, e.created_at, e.value
+  FROM pawl.event e JOIN pawl.step s ON s.workflow_id = p_id AND s.seq = e.seq AND s.step_id < p_step
+  WHERE e.workflow_id = p_id;
+  -- Messages that the copied steps did not take are there for the fork, in their order.
+  INSERT INTO pawl.message (destination, id, topic, created_at, sender, body)
+  SELECT p_new, m.id, m.topic, m.created_at, m.sender, m.body
+  FROM pawl.message m
+  WHERE m.destination = p_id AND (m.consumed_by IS NULL OR m.consumed_by >= p_step)
+  ORDER BY m.sequence;
+  RETURN 'forked';
+END $$;
+
+-- Forgets workflows. What still runs them finds them deleted at its next write.
+CREATE FUNCTION pawl.forget(p_ids text[]) RETURNS TABLE (id text, owner bigint)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+BEGIN
+  PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (p_ids) ORDER BY w.id FOR UPDATE;
+  UPDATE pawl.waiter t SET fired = true WHERE t.target = ANY (p_ids) AND NOT t.fired;
+  DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (p_ids);
+  DELETE FROM pawl.step s WHERE s.workflow_id = ANY (p_ids);
+  DELETE FROM pawl.message m WHERE m.destination = ANY (p_ids);
+  DELETE FROM pawl.event e WHERE e.workflow_id = ANY (p_ids);
+  DELETE FROM pawl.workflow_data d WHERE d.id = ANY (p_ids);
+  RETURN QUERY DELETE FROM pawl.workflow w WHERE w.id = ANY (p_ids) AND w.status <> 'RESERVED' RETURNING w.id, w.owner;
+END $$;
+
+-- A workflow that cannot go on here keeps its status, says why, and loses its owner.
+CREATE FUNCTION pawl.block(p_id text, p_fence integer, p_reason text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  PERFORM 1 FROM pawl.workflow w WHERE w.id = p_id FOR NO KEY UPDATE;
+  UPDATE pawl.workflow w
+  SET blocked = p_reason, owner = NULL, fence = w.fence + 1, wake_at = pawl.clock(), updated_at = pawl.clock()
+  WHERE w.id = p_id AND w.fence = p_fence AND w.status = 'PENDING';
+  RETURN FOUND;
+END $$;
+
+-- Hands back what an executor still runs: all of it (p_gone false), or because it is gone, which counts as an
+-- attempt. In batches; answers how many.
+CREATE FUNCTION pawl.release(p_executor bigint, p_gone boolean, p_limit integer) RETURNS integer
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_now timestamptz;
+  v_ids text[];
+  v_count integer;
+BEGIN
+  SELECT array_agg(u.id) INTO v_ids
+  FROM (SELECT w.id FROM pawl.workflow w WHERE w.owner = p_executor AND w.status = 'PENDING' LIMIT p_limit) u;
+  IF v_ids IS NULL THEN
+    RETURN 0;
+  END IF;
+  PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
+  v_now := pawl.clock();
+  UPDATE pawl.workflow w
+  SET owner = NULL, wake_at = v_now, updated_at = v_now, attempts = w.attempts + p_gone::integer
+  WHERE w.id = ANY (v_ids) AND w.owner = p_executor AND w.status = 'PENDING';
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  RETURN greatest(v_count, 1);
+END $$;
+
+-- Declares an executor gone, if it still is: its lock is free (and held here meanwhile) or its lease is over,
+-- and it was not re-armed since the suspicion.
+CREATE FUNCTION pawl.declare_gone(p_number bigint, p_armed integer, p_class integer, p_alone boolean)
+RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  r pawl.executor;
+BEGIN
+  SELECT * INTO r FROM pawl.executor e WHERE e.number = p_number FOR UPDATE;
+  IF r.number IS NULL OR r.gone_at IS NOT NULL OR r.armed <> p_armed THEN
+    RETURN r.gone_at IS NOT NULL;
+  END IF;
+  IF NOT p_alone AND r.lease_until > v_now
+    AND NOT (r.locked AND pg_try_advisory_xact_lock(p_class, r.number::integer)) THEN
+    RETURN false;
+  END IF;
+  UPDATE pawl.executor e SET gone_at = v_now WHERE e.number = p_number;
+  RETURN true;
+END $$;
+
+-- One round trip for all that a process asks twice a second. Rows: (what, id, detail, at).
+CREATE FUNCTION pawl.tick(
+  p_executor bigint, p_class integer, p_renew_ms float8, p_armed integer, p_locked boolean, p_alone boolean,
+  p_recv text[], p_error text
+) RETURNS TABLE (what text, id text, detail text, at float8)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  v_due text[];
+BEGIN
+  IF p_renew_ms IS NOT NULL THEN
+    UPDATE pawl.executor e
+    SET lease_until = v_now + p_renew_ms * interval '1 millisecond', armed = p_armed, locked = p_locked
+    WHERE e.number = p_executor AND e.gone_at IS NULL;
+    IF NOT FOUND THEN
+      RETURN QUERY SELECT 'lost', NULL::text, NULL::text, NULL::float8;
+      RETURN;
+    END IF;
+  END IF;
+
+  SELECT array_agg(u.id) INTO v_due FROM (
+    SELECT w.id FROM pawl.workflow w
+    WHERE w.deadline <= v_now AND w.deadline IS NOT NULL AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED')
+    ORDER BY w.deadline LIMIT 200) u;
+  IF v_due IS NOT NULL THEN
+    RETURN QUERY SELECT 'cancelled', c.id, c.owner::text, NULL::float8 FROM pawl.cancel(v_due, false, true, p_error) c;
+  END IF;
+
+  RETURN QUERY SELECT 'cancelled', w.id, w.owner::text, NULL::float8
+  FROM pawl.workflow w WHERE w.owner = p_executor AND w.status = 'CANCELLED' LIMIT 500;
+  IF EXISTS (SELECT 1 FROM pawl.waiter t WHERE t.fired) THEN
+    RETURN QUERY SELECT 'fired', NULL::text, NULL::text, NULL::float8;
+  END IF;
+  IF EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
+    AND w.wake_at <= v_now) THEN
+    RETURN QUERY SELECT 'ready', NULL::text, NULL::text, NULL::float8;
+  END IF;
+  RETURN QUERY
+  SELECT 'suspect', e.number::text, e.armed::text, NULL::float8 FROM pawl.executor e
+  WHERE e.gone_at IS NULL AND e.number <> p_executor
+    AND (p_alone OR e.lease_until <= v_now
+      OR e.locked AND pg_try_advisory_xact_lock_shared(p_class, e.number::integer));
+  IF p_recv <> '{}' THEN
+    RETURN QUERY
+    SELECT DISTINCT 'message', m.destination, NULL::text, NULL::float8
+    FROM unnest(p_recv) u(id) JOIN pawl.message m ON m.destination = u.id AND m.consumed_by IS NULL;
+  END IF;
+  RETURN QUERY SELECT 'clock', NULL::text, NULL::text, pawl.epoch_ms(pawl.clock());
+END $$;

@@ -1,0 +1,72 @@
+// The database as the rest of the store sees it: the same few verbs over `pg` and over PGlite.
+// Texts say `pawl.table`; the database puts the quoted schema in the place of `pawl.`.
+
+/** A row as an object, columns by name. */
+export type Row = Record<string, unknown>;
+
+export interface QueryResult<R = Row> {
+  rows: R[];
+  rowCount: number;
+}
+
+/** What a transaction body gets, and what every store function takes. */
+export interface Queryable {
+  query<R = Row>(text: string, params?: readonly unknown[]): Promise<QueryResult<R>>;
+}
+
+/**
+ * A connection of its own that outlives its failures: a call after a lost connection connects again. Calls run
+ * one after another. Text results: every value comes as a string or null, in the order of the columns.
+ */
+export interface Lane {
+  call(text: string, params: readonly unknown[]): Promise<TextRow[]>;
+  close(): Promise<void>;
+}
+
+export type TextRow = readonly (string | null)[];
+
+export type IsolationLevel = 'READ COMMITTED' | 'REPEATABLE READ' | 'SERIALIZABLE';
+
+export interface TransactionOptions {
+  isolationLevel?: IsolationLevel;
+  readOnly?: boolean;
+}
+
+/** A listener that reconnects by itself. `onConnect` runs on each new connection before anything is heard. */
+export interface ListenOptions {
+  channels: readonly string[];
+  onConnect: (connection: Queryable) => Promise<void>;
+  onMessage: (channel: string, payload: string) => void;
+  onLost: (error: unknown) => void;
+}
+
+export interface Listener {
+  /** Sends hints on the same connection; lost without a word while there is no connection. */
+  notify(channel: string, payloads: readonly string[]): void;
+  readonly connected: boolean;
+  close(): Promise<void>;
+}
+
+export interface Database extends Queryable {
+  /** Embedded: one process, one connection, nobody else. */
+  readonly embedded: boolean;
+  /** The schema's name, unquoted. */
+  readonly schema: string;
+  /** Connects, so that a wrong address fails here. */
+  open(): Promise<void>;
+  close(): Promise<void>;
+  lane(name: string): Lane;
+  /** BEGIN, the body, COMMIT on one connection; ROLLBACK if the body throws. Throws `CommitUnknownError` if the
+   *  answer to COMMIT is lost. */
+  transaction<T>(options: TransactionOptions, body: (tx: Queryable) => Promise<T>): Promise<T>;
+  listen(options: ListenOptions): Promise<Listener>;
+  /** The text as it is sent: `pawl.` replaced by the quoted schema. */
+  qualify(text: string): string;
+  /** Called with every statement that is sent, transaction control included. For counting in tests. */
+  onStatement: ((text: string) => void) | undefined;
+}
+
+/** The connection broke between COMMIT and its answer. */
+export class CommitUnknownError extends Error {
+  override name = 'CommitUnknownError';
+}

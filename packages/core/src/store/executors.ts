@@ -1,0 +1,99 @@
+// Rows of executors: registration, the tick with its lease, suspicion and takeover, hand-over at the end.
+
+import { textArray } from './arrays.ts';
+import type { Lane, Queryable } from './database.ts';
+
+export interface ExecutorRow {
+  executorID: string;
+  applicationVersion: string | null;
+  host: string;
+  pid: number;
+  leaseMs: number;
+}
+
+/** The number of a new incarnation, before its row: its lock is taken in between. */
+export async function nextExecutorNumber(on: Queryable): Promise<number> {
+  const { rows } = await on.query<{ number: string | number }>(
+    `SELECT nextval(pg_get_serial_sequence('pawl.executor', 'number'))::float8 AS number`,
+  );
+  return Number(rows[0]?.number);
+}
+
+export async function registerExecutor(on: Queryable, number: number, locked: boolean, row: ExecutorRow): Promise<void> {
+  await on.query(
+    `INSERT INTO pawl.executor (number, executor_id, application_version, host, pid, locked, started_at, lease_until)
+     SELECT $1::bigint, $2, $3, $4, $5::integer, $6, c.now, c.now + $7::float8 * interval '1 millisecond' FROM (SELECT pawl.clock() AS now) c`,
+    [number, row.executorID, row.applicationVersion, row.host, row.pid, locked, row.leaseMs],
+  );
+}
+
+export interface TickOptions {
+  executor: number;
+  lockClass: number;
+  /** How long the lease shall last from now; null: it is not renewed this time. */
+  renewMs: number | null;
+  armed: number;
+  locked: boolean;
+  /** Embedded: every other executor is gone. */
+  alone: boolean;
+  /** Workflows in memory that wait for messages. */
+  receiving: readonly string[];
+  /** The encoded error of a workflow whose deadline passed. */
+  timeoutError: string;
+}
+
+export interface TickResult {
+  lost: boolean;
+  ready: boolean;
+  fired: boolean;
+  cancelled: { workflowID: string; executor: number | null }[];
+  suspects: { number: number; armed: number }[];
+  /** Workflows with unread messages. */
+  messages: string[];
+  /** The database's clock, milliseconds of the epoch. */
+  clock: number | undefined;
+}
+
+const TICK = `SELECT what, id, detail, at FROM pawl.tick($1::text::bigint, $2::text::int, $3::text::float8, $4::text::int,
+ $5::text::boolean, $6::text::boolean, $7::text::text[], $8::text)`;
+
+export async function tick(lane: Lane, options: TickOptions): Promise<TickResult> {
+  const rows = await lane.call(TICK, [
+    String(options.executor), String(options.lockClass), options.renewMs === null ? null : String(options.renewMs),
+    String(options.armed), String(options.locked), String(options.alone), textArray(options.receiving), options.timeoutError,
+  ]);
+  const result: TickResult = {
+    lost: false, ready: false, fired: false, cancelled: [], suspects: [], messages: [], clock: undefined,
+  };
+  for (const [what, id, detail, at] of rows) {
+    if (what === 'clock') result.clock = Number(at);
+    else if (what === 'ready') result.ready = true;
+    else if (what === 'fired') result.fired = true;
+    else if (what === 'lost') result.lost = true;
+    else if (what === 'message') result.messages.push(id as string);
+    else if (what === 'suspect') result.suspects.push({ number: Number(id), armed: Number(detail) });
+    else if (what === 'cancelled') {
+      result.cancelled.push({ workflowID: id as string, executor: detail === null || detail === undefined ? null : Number(detail) });
+    }
+  }
+  return result;
+}
+
+/** True if the executor is gone, by this call or before. */
+export async function declareGone(lane: Lane, number: number, armed: number, lockClass: number, alone: boolean): Promise<boolean> {
+  const rows = await lane.call('SELECT pawl.declare_gone($1::text::bigint, $2::text::int, $3::text::int, $4::text::boolean)', [
+    String(number), String(armed), String(lockClass), String(alone),
+  ]);
+  return rows[0]?.[0] === 't' || rows[0]?.[0] === 'true';
+}
+
+/** Hands one batch back; 0 when nothing is left. `gone` counts it as a recovery attempt. */
+export async function release(lane: Lane, number: number, gone: boolean): Promise<number> {
+  const rows = await lane.call('SELECT pawl.release($1::text::bigint, $2::text::boolean, 500)', [String(number), String(gone)]);
+  return Number(rows[0]?.[0] ?? 0);
+}
+
+/** The end of an incarnation that handed everything back. */
+export async function retire(lane: Lane, number: number): Promise<void> {
+  await lane.call('UPDATE pawl.executor SET gone_at = pawl.clock() WHERE number = $1::text::bigint', [String(number)]);
+}

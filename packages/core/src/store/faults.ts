@@ -1,0 +1,35 @@
+// What a database error means for the one who asked: try again, set aside, or give up. Judges by SQLSTATE and by
+// the error codes of sockets; never by message texts, except those of drivers that have nothing else.
+
+export type Fault = 'connection' | 'conflict' | 'locked' | 'refused';
+
+const SOCKET = new Set([
+  'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT',
+]);
+
+/** The SQLSTATE or socket code of an error, if it has one. */
+export function errorCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/**
+ * connection: the database is away or closed the connection. conflict: a serialization failure or deadlock.
+ * locked: lock_timeout passed. refused: the statement itself is wrong, or its data.
+ */
+export function classifyFault(error: unknown): Fault {
+  const code = errorCode(error);
+  if (code !== undefined) {
+    if (code === '40001' || code === '40P01') return 'conflict';
+    if (code === '55P03') return 'locked';
+    if (code.startsWith('08') || code.startsWith('57') || code === '53300' || SOCKET.has(code)) return 'connection';
+    if (/^[0-9A-Z]{5}$/.test(code)) return 'refused';
+  }
+  if (error instanceof AggregateError && error.errors.some((inner) => classifyFault(inner) === 'connection')) {
+    return 'connection';
+  }
+  const message = error instanceof Error ? error.message : '';
+  return /connection (terminated|error|timeout)|client has encountered a connection error|not queryable|timeout expired|timeout exceeded when trying to connect|server closed|connection is closed/i.test(message)
+    ? 'connection'
+    : 'refused';
+}

@@ -1,0 +1,211 @@
+// The calls that move workflows from outside their runs, typed: claim, wake, watch, cancel, resume, fork, delete,
+// takeover, tick. One round trip each.
+
+import { plainArray, textArray } from './arrays.ts';
+import type { Lane, Queryable, TextRow } from './database.ts';
+import type { StepKind } from './operations.ts';
+
+/** A row of the journal as recovery needs it. */
+export interface JournalRow {
+  stepID: number;
+  kind: StepKind;
+  name: string | null;
+  target: string | null;
+  childID: string | null;
+  outcome: string | null;
+  output: string | null;
+  error: string | null;
+  seq: number | null;
+  attempts: number | null;
+  deadline: number | null;
+  completed: boolean;
+}
+
+export interface ClaimedWorkflow {
+  workflowID: string;
+  name: string;
+  fence: number;
+  nonce: string;
+  attempts: number;
+  deadline: number | null;
+  input: string | null;
+  user: string | null;
+  roles: string | null;
+  trace: string | null;
+  journal: JournalRow[];
+}
+
+/** What a process can run: a workflow's name, its version here, and its recovery limit. */
+export interface Served {
+  name: string;
+  version: string;
+  maxRecoveryAttempts: number;
+}
+
+export interface ClaimOptions {
+  executor: number;
+  limit: number;
+  served: readonly Served[];
+  anyVersion: boolean;
+  includeBlocked: boolean;
+}
+
+const JOURNAL_BYTES = 4_000_000;
+const JOURNAL_COLUMNS =
+  'workflow_id, header, input, step_id, kind, name, target, child_id, outcome, output, error, seq, attempts, deadline, completed';
+
+/** Claims due workflows and loads their journals; large journals take further pages. */
+export async function claim(lane: Lane, options: ClaimOptions): Promise<ClaimedWorkflow[]> {
+  const { served } = options;
+  let rows = await lane.call(
+    `SELECT ${JOURNAL_COLUMNS} FROM pawl.claim($1::text::bigint, $2::text::int, $3::text::text[], $4::text::text[], $5::text::int[], $6::text::boolean, $7::text::boolean, ${JOURNAL_BYTES})`,
+    [
+      String(options.executor), String(options.limit), textArray(served.map((s) => s.name)),
+      textArray(served.map((s) => s.version)), plainArray(served.map((s) => s.maxRecoveryAttempts)),
+      String(options.anyVersion), String(options.includeBlocked),
+    ],
+  );
+  const claimed = new Map<string, ClaimedWorkflow>();
+  for (;;) {
+    const more = collect(rows, claimed);
+    if (more === undefined) return [...claimed.values()];
+    rows = await lane.call(
+      `SELECT ${JOURNAL_COLUMNS} FROM pawl.journal_page($1::text::text[], $2::text, $3::text::int, ${JOURNAL_BYTES})`,
+      [textArray([...claimed.keys()]), more.workflowID, String(more.stepID)],
+    );
+  }
+}
+
+function collect(rows: readonly TextRow[], claimed: Map<string, ClaimedWorkflow>): { workflowID: string; stepID: number } | undefined {
+  for (const row of rows) {
+    const [id, header, input, stepID, kind, name, target, childID, outcome, output, error, seq, attempts, deadline, completed] =
+      row as (string | null)[];
+    const workflowID = id as string;
+    if (kind === 'more') return { workflowID, stepID: Number(stepID) };
+    if (kind === 'workflow') {
+      const fields = JSON.parse(header as string) as Omit<ClaimedWorkflow, 'workflowID' | 'input' | 'journal'>;
+      claimed.set(workflowID, { ...fields, workflowID, input: input ?? null, journal: [] });
+      continue;
+    }
+    claimed.get(workflowID)?.journal.push({
+      stepID: Number(stepID),
+      kind: kind as StepKind,
+      name: name ?? null,
+      target: target ?? null,
+      childID: childID ?? null,
+      outcome: outcome ?? null,
+      output: output ?? null,
+      error: error ?? null,
+      seq: numeric(seq),
+      attempts: numeric(attempts),
+      deadline: numeric(deadline),
+      completed: completed === 't' || completed === 'true',
+    });
+  }
+  return undefined;
+}
+
+function numeric(text: string | null | undefined): number | null {
+  return text === null || text === undefined ? null : Number(text);
+}
+
+/** Hints to send: 0 stands for any executor. */
+export async function wake(lane: Lane): Promise<{ executor: number; workflowID: string }[]> {
+  const rows = await lane.call('SELECT executor, id FROM pawl.wake(500)', []);
+  return rows.map(([executor, id]) => ({ executor: Number(executor), workflowID: id as string }));
+}
+
+export interface Watched {
+  kind: 'r' | 'e';
+  workflowID: string;
+  key: string;
+  status: string;
+  output: string | null;
+  error: string | null;
+}
+
+export interface WatchOptions {
+  executor: number;
+  register: boolean;
+  results: readonly string[];
+  events: readonly { workflowID: string; key: string }[];
+}
+
+/** Looks for results and events; `register` leaves a waiter for what is not there yet. */
+export async function watch(lane: Lane, options: WatchOptions): Promise<Watched[]> {
+  const rows = await lane.call(
+    'SELECT kind, id, key, status, output, error FROM pawl.watch($1::text::bigint, $2::text::boolean, $3::text::text[], $4::text::text[], $5::text::text[])',
+    [
+      String(options.executor), String(options.register), textArray(options.results),
+      textArray(options.events.map((e) => e.workflowID)), textArray(options.events.map((e) => e.key)),
+    ],
+  );
+  return rows.map(([kind, id, key, status, output, error]) => ({
+    kind: kind as 'r' | 'e',
+    workflowID: id as string,
+    key: key ?? '',
+    status: status ?? '',
+    output: output ?? null,
+    error: error ?? null,
+  }));
+}
+
+export interface Owned {
+  workflowID: string;
+  executor: number | null;
+}
+
+/** Cancels what has not ended; names what it cancelled and who ran it. */
+export async function cancel(on: Queryable, ids: readonly string[], children: boolean): Promise<Owned[]> {
+  const { rows } = await on.query<{ id: string; owner: string | number | null }>(
+    'SELECT id, owner FROM pawl.cancel($1::text::text[], $2::text::boolean, false, NULL)',
+    [textArray(ids), String(children)],
+  );
+  return rows.map(owned);
+}
+
+export async function cancelNoticed(lane: Lane, executor: number, ids: readonly string[]): Promise<void> {
+  await lane.call('SELECT pawl.cancel_noticed($1::text::bigint, $2::text::text[])', [String(executor), textArray(ids)]);
+}
+
+/** Makes what is cancelled, given up, blocked or queued runnable. Names all ids that exist. */
+export async function resume(on: Queryable, ids: readonly string[]): Promise<(Owned & { changed: boolean })[]> {
+  const { rows } = await on.query<{ id: string; owner: string | number | null; changed: boolean }>(
+    'SELECT id, owner, changed FROM pawl.resume($1::text::text[])',
+    [textArray(ids)],
+  );
+  return rows.map((row) => ({ ...owned(row), changed: row.changed }));
+}
+
+export interface ForkOptions {
+  workflowID: string;
+  fromStep: number;
+  newWorkflowID: string;
+  nonce: string;
+  version: string | null;
+}
+
+/** null: there is no such workflow. */
+export async function fork(on: Queryable, options: ForkOptions): Promise<'forked' | 'exists' | null> {
+  const { rows } = await on.query<{ fork: 'forked' | 'exists' | null }>('SELECT pawl.fork($1, $2, $3, $4, $5) AS fork', [
+    options.workflowID, options.fromStep, options.newWorkflowID, options.nonce, options.version,
+  ]);
+  return rows[0]?.fork ?? null;
+}
+
+/** Deletes workflows with all that belongs to them. */
+export async function forget(on: Queryable, ids: readonly string[]): Promise<Owned[]> {
+  const { rows } = await on.query<{ id: string; owner: string | number | null }>(
+    'SELECT id, owner FROM pawl.forget($1::text::text[])',
+    [textArray(ids)],
+  );
+  return rows.map(owned);
+}
+
+export async function block(lane: Lane, workflowID: string, fence: number, reason: string): Promise<void> {
+  await lane.call('SELECT pawl.block($1::text, $2::text::int, $3::text)', [workflowID, String(fence), reason]);
+}
+
+function owned(row: { id: string; owner: string | number | null }): Owned {
+  return { workflowID: row.id, executor: row.owner === null ? null : Number(row.owner) };
+}

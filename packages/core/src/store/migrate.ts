@@ -1,0 +1,88 @@
+// Numbered SQL files, applied in order, each once, in one transaction under an advisory lock, so that any number
+// of processes may launch at once.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Database, Queryable } from './database.ts';
+import { quoteIdentifier, schemaClass } from './schema-name.ts';
+
+const DIRECTORY = new URL('../../sql/', import.meta.url);
+const LOCK = 0x7061776c;
+
+export interface Migration {
+  number: number;
+  name: string;
+  text: string;
+}
+
+export function readMigrations(): Migration[] {
+  return readdirSync(fileURLToPath(DIRECTORY))
+    .filter((file) => /^\d{4}_.*\.sql$/.test(file))
+    .sort()
+    .map((file) => ({
+      number: Number(file.slice(0, 4)),
+      name: file.slice(5, -4),
+      text: readFileSync(new URL(file, DIRECTORY), 'utf8'),
+    }));
+}
+
+/** Brings the schema up to date. One query if it is. Returns the names of what was applied. */
+export async function migrate(database: Database): Promise<string[]> {
+  const migrations = readMigrations();
+  const last = migrations[migrations.length - 1]?.number ?? 0;
+  if ((await appliedNumber(database, database.schema)) >= last) return [];
+  return database.transaction({}, async (tx) => {
+    await tx.query('SELECT pg_advisory_xact_lock($1, $2)', [LOCK, schemaClass(database.schema)]);
+    const applied = await appliedNumber(tx, database.schema);
+    if (applied >= last) return [];
+    if (applied === 0) {
+      await tx.query(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(database.schema)}`);
+      await tx.query(`CREATE TABLE IF NOT EXISTS pawl.migration (
+        number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);
+    }
+    const names: string[] = [];
+    for (const migration of migrations.filter((m) => m.number > applied)) {
+      for (const statement of splitStatements(withSafeQuotes(migration.text, database.schema))) await tx.query(statement);
+      await tx.query('INSERT INTO pawl.migration (number, name) VALUES ($1, $2)', [migration.number, migration.name]);
+      names.push(migration.name);
+    }
+    return names;
+  });
+}
+
+/** The highest applied number, 0 for an empty or missing schema. */
+async function appliedNumber(on: Queryable, schema: string): Promise<number> {
+  const { rows } = await on.query<{ there: boolean }>(
+    `SELECT to_regclass($1) IS NOT NULL AS there`,
+    [`${quoteIdentifier(schema)}.migration`],
+  );
+  if (!rows[0]?.there) return 0;
+  const { rows: numbers } = await on.query<{ number: number }>('SELECT coalesce(max(number), 0)::integer AS number FROM pawl.migration');
+  return numbers[0]?.number ?? 0;
+}
+
+/** A schema's name may hold `$$`: bodies are quoted with a tag that it does not hold. */
+function withSafeQuotes(text: string, schema: string): string {
+  let tag = 'pawl';
+  while (schema.includes(tag)) tag += 'x';
+  return text.replaceAll('$$', () => `$${tag}$`);
+}
+
+/** Statements end with a semicolon at the end of a line, outside `$tag$` bodies. PGlite takes one at a time. */
+export function splitStatements(text: string): string[] {
+  const statements: string[] = [];
+  let current = '';
+  let inBody = false;
+  for (const line of text.split('\n')) {
+    if (!inBody && (line.trim() === '' || line.trimStart().startsWith('--'))) continue;
+    current += `${line}\n`;
+    const tags = line.match(/\$[a-z]*\$/g)?.length ?? 0;
+    if (tags % 2 === 1) inBody = !inBody;
+    if (!inBody && line.trimEnd().endsWith(';')) {
+      statements.push(current);
+      current = '';
+    }
+  }
+  if (current.trim() !== '') statements.push(current);
+  return statements;
+}

@@ -1,0 +1,111 @@
+// The vocabulary of the journal: what one durable operation of a workflow, or of a caller, writes. Several parts
+// of one operation (a child's start and the step that records it) stand or fall together.
+
+/** What an operation came to. `undefined` in place of an answer means: written. */
+export interface Answer {
+  outcome:
+    | 'written' | 'adopted' | 'kept' | 'cancelled' | 'superseded' | 'ended' | 'deleted'   // fenced writes
+    | 'exists' | 'started'   // starts
+    | 'missing'   // messages
+    | 'set'   // events that may be set once
+    | 'wait' | 'value'   // waits
+    | 'ready';   // parks
+  output: string | null;
+  error: string | null;
+  detail: string | null;
+  at: number | null;
+}
+
+/** The running workflow in whose name an operation is written. */
+export interface Fenced {
+  workflowID: string;
+  fence: number;
+  stepID: number | null;
+  seq: number | null;
+  /** A completed step is recorded even if the workflow was cancelled meanwhile. */
+  keep: boolean;
+}
+
+export interface StartPart {
+  workflowID: string;
+  nonce: string;
+  fence: number;
+  name: string;
+  version: string | null;
+  input: string | null;
+  /** JSON with detached, timeout, deadline, parent, priority, user, roles, attributes, trace. */
+  extra: string | null;
+}
+
+export type StepKind =
+  | 'step' | 'transaction' | 'sleep' | 'setEvent' | 'getEvent' | 'send' | 'recv' | 'start' | 'getResult'
+  | 'now' | 'randomUUID' | 'call' | 'patch' | 'createHook' | 'writeStream' | 'closeStream';
+
+/** `seq` of the fence null: an attempt that begins; else a completed step. */
+export interface StepPart {
+  kind: StepKind;
+  name: string | null;
+  target: string | null;
+  output: string | null;
+  error: string | null;
+  childID: string | null;
+  outcome: string | null;
+  attempts: number | null;
+  durationMs: number | null;
+}
+
+export interface EventPart {
+  key: string;
+  value: string | null;
+  once: boolean;
+}
+
+export interface MessagePart {
+  destination: string;
+  id: string;
+  topic: string;
+  body: string | null;
+  sender: string | null;
+  park: boolean;
+}
+
+export interface EndPart {
+  status: 'SUCCESS' | 'ERROR';
+  output: string | null;
+  error: string | null;
+}
+
+export interface WaitPart {
+  kind: 'recv' | 'getEvent' | 'getResult' | 'sleep';
+  name: string | null;
+  target: string | null;
+  /** Milliseconds from the first time; null: for ever. */
+  timeoutMs: number | null;
+}
+
+export interface Operation {
+  fenced?: Fenced;
+  start?: StartPart;
+  step?: StepPart;
+  event?: EventPart;
+  message?: MessagePart;
+  end?: EndPart;
+  wait?: WaitPart;
+  /** Ids that the workflow waits for: their rows are locked too. */
+  park?: readonly string[];
+}
+
+/** What a flush says beside the answers: work for the caller after the commit. */
+export interface Aftermath {
+  /** Waiters fired: `wake` has something to pass on. */
+  fired: boolean;
+  /** A parked workflow became due. */
+  ready: boolean;
+  /** Destinations that another executor runs. */
+  hints: { workflowID: string; executor: number }[];
+}
+
+export interface FlushResult extends Aftermath {
+  /** By index of the operation; a hole means written. */
+  answers: (Answer | undefined)[];
+}

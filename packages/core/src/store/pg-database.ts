@@ -1,0 +1,183 @@
+// The database over `pg`: a pool for transactions and reads, lanes and a listener with connections of their own.
+// A pool that the user handed in is used and never ended.
+
+import pg from 'pg';
+import { ConfigurationError } from '../errors/index.ts';
+import type { Database, Lane, Listener, ListenOptions, Queryable, QueryResult, Row, TextRow, TransactionOptions } from './database.ts';
+import { CommitUnknownError } from './database.ts';
+import { classifyFault } from './faults.ts';
+import { listenOnPostgres } from './pg-listener.ts';
+import { createQualifier } from './schema-name.ts';
+
+export interface PgDatabaseOptions {
+  connection: string | pg.PoolConfig | pg.Pool;
+  schema: string;
+  poolSize: number;
+  applicationName: string;
+}
+
+// What our own connections rely on, whatever the role's or the database's defaults are.
+const SESSION = `SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
+SET synchronous_commit = on; SET lock_timeout = '2s'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+SET plan_cache_mode = auto; SET jit = off; SET client_min_messages = warning; SET timezone = 'UTC'`;
+
+const RAW_TYPES = { getTypeParser: () => (value: unknown) => value } as unknown as pg.CustomTypesConfig;
+
+export function openPgDatabase(options: PgDatabaseOptions): Database {
+  const { connection } = options;
+  const own = connection instanceof pg.Pool || isPool(connection) ? undefined : poolOf(options);
+  const pool = own ?? (connection as pg.Pool);
+  // A pool reports the loss of an idle connection as an event; the next query reports it to who needs it.
+  const onPoolError = () => {};
+  pool.on('error', onPoolError);
+  const clientConfig = (): pg.ClientConfig => ({
+    ...(pool.options as pg.ClientConfig),
+    keepAlive: true,
+    connectionTimeoutMillis: 3000,
+  });
+  const qualify = createQualifier(options.schema);
+
+  const database: Database = {
+    embedded: false,
+    schema: options.schema,
+    onStatement: undefined,
+    qualify,
+    open: async () => {
+      (await pool.connect()).release();
+    },
+    close: async () => {
+      pool.off('error', onPoolError);
+      if (own) await own.end();
+    },
+    query: (text, params) => send(pool, text, params),
+    lane: (name) => createLane(name),
+    transaction: (transactionOptions, body) => transaction(transactionOptions, body),
+    listen: (listenOptions: ListenOptions): Promise<Listener> => listenOnPostgres(clientConfig, listenOptions),
+  };
+
+  async function send<R = Row>(on: pg.Pool | pg.ClientBase, text: string, params?: readonly unknown[]): Promise<QueryResult<R>> {
+    database.onStatement?.(text);
+    const result = await on.query(qualify(text), params as unknown[] | undefined);
+    return { rows: result.rows as R[], rowCount: result.rowCount ?? result.rows.length };
+  }
+
+  async function transaction<T>(transactionOptions: TransactionOptions, body: (tx: Queryable) => Promise<T>): Promise<T> {
+    const client = await pool.connect();
+    let broken: Error | undefined;
+    const onError = (error: Error) => {
+      broken = error;
+    };
+    client.on('error', onError);
+    let open = true;
+    try {
+      const level = transactionOptions.isolationLevel ?? 'READ COMMITTED';
+      await send(client, `BEGIN ISOLATION LEVEL ${level}${transactionOptions.readOnly ? ' READ ONLY' : ''}`);
+      const tx: Queryable = {
+        query: (text, params) => {
+          if (!open) return Promise.reject(new Error('This transaction has ended; its client cannot be used any more.'));
+          return send(client, text, params);
+        },
+      };
+      let value: T;
+      try {
+        value = await body(tx);
+      } catch (error) {
+        open = false;
+        if (broken === undefined) await send(client, 'ROLLBACK').catch((e: Error) => (broken = e));
+        throw error;
+      }
+      open = false;
+      try {
+        await send(client, 'COMMIT');
+      } catch (error) {
+        broken = error as Error;
+        if (classifyFault(error) !== 'connection') throw error;
+        throw new CommitUnknownError('The connection was lost while COMMIT was under way.', { cause: error });
+      }
+      return value;
+    } catch (error) {
+      if (classifyFault(error) === 'connection') broken ??= error as Error;
+      throw error;
+    } finally {
+      open = false;
+      client.off('error', onError);
+      client.release(broken);
+    }
+  }
+
+  function createLane(name: string): Lane {
+    let client: pg.Client | undefined;
+    let connecting: Promise<pg.Client> | undefined;
+    let closed = false;
+    const connect = async (): Promise<pg.Client> => {
+      const fresh = new pg.Client({ ...clientConfig(), application_name: `${options.applicationName} ${name}` });
+      fresh.on('error', () => {
+        if (client === fresh) client = undefined;
+      });
+      fresh.on('end', () => {
+        if (client === fresh) client = undefined;
+      });
+      try {
+        await fresh.connect();
+        await fresh.query(SESSION);
+      } catch (error) {
+        fresh.end().catch(() => {});
+        throw error;
+      }
+      if (closed) await fresh.end();
+      else client = fresh;
+      return fresh;
+    };
+    return {
+      call: async (text, params) => {
+        const live = client ?? (await (connecting ??= connect().finally(() => (connecting = undefined))));
+        database.onStatement?.(text);
+        try {
+          const result = await live.query({
+            name: text,
+            text: qualify(text),
+            values: params as unknown[],
+            rowMode: 'array',
+            types: RAW_TYPES,
+          } as unknown as pg.QueryArrayConfig);
+          return result.rows as unknown as TextRow[];
+        } catch (error) {
+          if (client === live && classifyFault(error) === 'connection') {
+            client = undefined;
+            live.end().catch(() => {});
+          }
+          throw error;
+        }
+      },
+      close: async () => {
+        closed = true;
+        const last = client ?? (await connecting?.catch(() => undefined));
+        client = undefined;
+        await last?.end().catch(() => {});
+      },
+    };
+  }
+
+  return database;
+}
+
+function poolOf(options: PgDatabaseOptions): pg.Pool {
+  const { connection } = options;
+  const config: pg.PoolConfig = typeof connection === 'string' ? { connectionString: connection } : (connection as pg.PoolConfig);
+  if (typeof connection === 'string' && !/^postgres(ql)?:\/\//.test(connection) && !connection.startsWith('/')) {
+    throw new ConfigurationError(
+      'database must be a URL such as postgresql://user:password@host:5432/name. To use an embedded database give { dataDir }.',
+    );
+  }
+  return new pg.Pool({
+    max: options.poolSize,
+    connectionTimeoutMillis: 5000,
+    application_name: options.applicationName,
+    ...config,
+  });
+}
+
+function isPool(value: unknown): value is pg.Pool {
+  const pool = value as { connect?: unknown; query?: unknown; totalCount?: unknown } | null;
+  return typeof pool === 'object' && typeof pool?.connect === 'function' && typeof pool.query === 'function' && 'totalCount' in pool;
+}

@@ -1,0 +1,78 @@
+// LISTEN on a connection of its own that reconnects with backoff. Also sends the hints: outside every data
+// transaction, because a NOTIFY in a transaction serializes the commits of the whole server.
+
+import pg from 'pg';
+import type { Listener, ListenOptions, Queryable, QueryResult, Row } from './database.ts';
+import { quoteIdentifier } from './schema-name.ts';
+
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 2000;
+
+export async function listenOnPostgres(config: () => pg.ClientConfig, options: ListenOptions): Promise<Listener> {
+  let client: pg.Client | undefined;
+  let closed = false;
+  let retry: NodeJS.Timeout | undefined;
+  let retryMs = FIRST_RETRY_MS;
+
+  const connect = async (): Promise<void> => {
+    const fresh = new pg.Client(config());
+    let lost = false;
+    const onLost = (error: unknown) => {
+      if (lost) return;
+      lost = true;
+      const live = client === fresh;
+      if (live) client = undefined;
+      fresh.removeListener('notification', onNotification);
+      fresh.end().catch(() => {});
+      if (live && !closed) {
+        options.onLost(error);
+        again();
+      }
+    };
+    const onNotification = (message: pg.Notification) => options.onMessage(message.channel, message.payload ?? '');
+    fresh.on('error', onLost);
+    fresh.on('end', () => onLost(new Error('The listening connection ended.')));
+    fresh.on('notification', onNotification);
+    await fresh.connect();
+    const query = async <R = Row>(text: string, params?: readonly unknown[]): Promise<QueryResult<R>> => {
+      const result = await fresh.query(text, params as unknown[] | undefined);
+      return { rows: result.rows as R[], rowCount: result.rowCount ?? 0 };
+    };
+    const queryable: Queryable = { query };
+    await query(`SET statement_timeout = 0; SET idle_session_timeout = 0`).catch(() => query('SET statement_timeout = 0'));
+    for (const channel of options.channels) await query(`LISTEN ${quoteIdentifier(channel)}`);
+    await options.onConnect(queryable);
+    if (lost || closed) {
+      fresh.end().catch(() => {});
+      if (lost) throw new Error('The listening connection was lost at once.');
+      return;
+    }
+    client = fresh;
+    retryMs = FIRST_RETRY_MS;
+  };
+
+  const again = (): void => {
+    if (closed) return;
+    const pause = retryMs * (0.5 + Math.random());
+    retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
+    retry = setTimeout(() => connect().catch(again), pause);
+  };
+
+  await connect();
+  return {
+    get connected() {
+      return client !== undefined;
+    },
+    notify: (channel, payloads) => {
+      if (client === undefined || payloads.length === 0) return;
+      client.query('SELECT pg_notify($1, p) FROM unnest($2::text[]) p', [channel, payloads]).catch(() => {});
+    },
+    close: async () => {
+      closed = true;
+      clearTimeout(retry);
+      const last = client;
+      client = undefined;
+      await last?.end().catch(() => {});
+    },
+  };
+}
