@@ -27,12 +27,16 @@ export class SerializationError extends PawlError {
   constructor(
     path: string,
     what: string,
-    context: { subject?: string; workflowID?: string; cause?: unknown } = {},
+    context: { action?: 'store' | 'read'; subject?: string; workflowID?: string; cause?: unknown } = {},
   ) {
-    const { subject, workflowID, cause } = context;
+    const { action = 'store', subject, workflowID, cause } = context;
+    const place = subject === undefined ? path : `${subject}${ofWorkflow(workflowID)}: ${path}`;
     super(
-      `Cannot store ${subject === undefined ? '' : `${subject}${ofWorkflow(workflowID)}: `}${path}: ${what}. ` +
-        `Use plain data (JSON, Date, Map, Set, BigInt, Error, Uint8Array), or configure a serializer.`,
+      action === 'store'
+        ? `Cannot store ${place}: ${what}. ` +
+            `Use plain data (JSON, Date, Map, Set, BigInt, Error, Uint8Array), or configure a serializer.`
+        : `Cannot read what was stored, ${place}: ${what}. ` +
+            `Check that this process has the version and the serializer that wrote it.`,
       cause === undefined ? undefined : { cause },
     );
     this.path = path;

@@ -1,0 +1,36 @@
+// Owns what may be the id of a workflow, or the name of anything.
+// Never knows which ids are taken.
+import { ValidationError } from '../errors/index.ts';
+
+const MAX_LENGTH = 255;
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** @throws ValidationError unless it is a string of 1 to 255 characters that Postgres can keep */
+export function checkWorkflowID(id: unknown): string {
+  return check(id, 'workflow ID');
+}
+
+/**
+ * The same rules for names of workflows, steps, queues, topics, keys.
+ *
+ * @param what for the message: `queue name`
+ * @throws ValidationError
+ */
+export function checkName(name: unknown, what: string): string {
+  return check(name, what);
+}
+
+function check(id: unknown, what: string): string {
+  if (typeof id !== 'string') throw invalid(what, 'must be a string', id === null ? 'null' : `a ${typeof id}`);
+  if (id === '') throw invalid(what, 'must not be empty', "''");
+  if (id.length > MAX_LENGTH && [...id].length > MAX_LENGTH) {
+    throw invalid(what, `must have at most ${MAX_LENGTH} characters`, `${[...id].length} characters long`);
+  }
+  if (id.includes('\0')) throw invalid(what, 'must not contain NUL', JSON.stringify(id));
+  if (LONE_SURROGATE.test(id)) throw invalid(what, 'must be well-formed Unicode', JSON.stringify(id));
+  return id;
+}
+
+function invalid(what: string, rule: string, given: string): ValidationError {
+  return new ValidationError(`A ${what} ${rule}; this one is ${given}.`);
+}
