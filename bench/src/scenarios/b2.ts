@@ -1,0 +1,26 @@
+// B2: a long workflow alone. The floor is one commit of one step row after another.
+import type { Scenario } from '../contract.ts';
+import { measure } from '../measure.ts';
+import { openBare } from '../peers/bare.ts';
+import { countingTurn, withBare } from './counting.ts';
+
+export const b2: Scenario = {
+  id: 'B2',
+  title: '100-step workflow, one at a time',
+  unit: 'steps/s',
+  bareUnit: 'commits/s',
+  contenders: ['pawl', 'dbos', 'bare'],
+  targets: [
+    { against: 'bare', figure: 'perSecond', bound: { atLeast: 0.8 } },
+    { against: 'dbos', figure: 'perSecond', bound: { atLeast: 3.5 } },
+  ],
+  async turn(contender, turn) {
+    if (contender !== 'bare') return countingTurn(contender, turn, { steps: 100, concurrency: 1, count: 'steps' });
+    return withBare(await openBare(turn.databaseUrl, 1), async (bare) => {
+      const figures = await measure({ ...turn, concurrency: 1 }, () => bare.oneCommit());
+      const { steps } = await bare.durable();
+      if (steps !== figures['totalRuns']) throw new Error(`${figures['totalRuns']} commits left ${steps} rows.`);
+      return figures;
+    });
+  },
+};

@@ -1,0 +1,80 @@
+// The turn that B1 to B4 share: run the counting workflow in lanes, check every value, check the rows at the end.
+import type { Contender, Figures, Turn } from '../contract.ts';
+import { measure } from '../measure.ts';
+import type { BareDatabase } from '../peers/bare.ts';
+import { expectedCount, type WorkflowApp } from '../peers/workflow-app.ts';
+
+interface CountingLoad {
+  steps: number;
+  concurrency: number;
+  /** What `perSecond` counts. */
+  count: 'workflows' | 'steps';
+}
+
+export async function countingTurn(
+  contender: Exclude<Contender, 'bare'>,
+  turn: Turn,
+  { steps, concurrency, count }: CountingLoad,
+): Promise<Figures> {
+  const app = await launch(contender, turn.databaseUrl);
+  try {
+    const figures = await measure(
+      { ...turn, concurrency, unitsPerRun: count === 'steps' ? steps : 1 },
+      async (seed) => {
+        const value = await app.count(seed, steps);
+        if (value !== expectedCount(seed, steps)) {
+          throw new Error(`A workflow returned ${value}, expected ${expectedCount(seed, steps)}.`);
+        }
+      },
+    );
+    checkRows(await app.durable(), figures['totalRuns'] ?? 0, steps);
+    return figures;
+  } finally {
+    await app.close();
+  }
+}
+
+/** The floor of the concurrent scenarios: two connections, each with half of the workflows in one group. */
+export async function groupCommitTurn(turn: Turn, { steps, concurrency, count }: CountingLoad): Promise<Figures> {
+  const connections = 2;
+  const size = concurrency / connections;
+  const { openBare } = await import('../peers/bare.ts');
+  return withBare(await openBare(turn.databaseUrl, connections), async (bare) => {
+    let free = Array.from({ length: connections }, (_, index) => index);
+    const figures = await measure(
+      { ...turn, concurrency: connections, unitsPerRun: count === 'steps' ? size * steps : size },
+      async () => {
+        const [connection, ...others] = free;
+        if (connection === undefined) throw new Error('More lanes than connections.');
+        free = others;
+        await bare.group(connection, size, steps);
+        free = [...free, connection];
+      },
+    );
+    checkRows(await bare.durable(), (figures['totalRuns'] ?? 0) * size, steps);
+    return figures;
+  });
+}
+
+export async function withBare<R>(bare: BareDatabase, use: (bare: BareDatabase) => Promise<R>): Promise<R> {
+  try {
+    return await use(bare);
+  } finally {
+    await bare.close();
+  }
+}
+
+export function checkRows(found: { workflows: number; steps: number }, workflows: number, steps: number): void {
+  if (found.workflows !== workflows || found.steps !== workflows * steps) {
+    throw new Error(
+      `The database holds ${found.workflows} finished workflows with ${found.steps} steps; ` +
+        `${workflows} workflows with ${workflows * steps} steps were reported as done.`,
+    );
+  }
+}
+
+// Imported on demand, so that no contender's process holds the code of another.
+async function launch(contender: Exclude<Contender, 'bare'>, databaseUrl: string): Promise<WorkflowApp> {
+  if (contender === 'dbos') return (await import('../peers/dbos.ts')).launchDbos(databaseUrl);
+  return (await import('../peers/pawl.ts')).launchPawl(databaseUrl);
+}

@@ -1,0 +1,8 @@
+// The list of scenarios, in the order in which they run.
+import type { Scenario } from '../contract.ts';
+import { b1 } from './b1.ts';
+import { b2 } from './b2.ts';
+import { b3 } from './b3.ts';
+import { b4 } from './b4.ts';
+
+export const scenarios: readonly Scenario[] = [b1, b2, b3, b4];
