@@ -14,6 +14,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
-    reporters: process.env['VITEST_REPORT'] ? ['default', ['json', { outputFile: process.env['VITEST_REPORT'] }]] : ['default'],
+    reporters: process.env['VITEST_REPORT']
+      ? ['default', ['json', { outputFile: process.env['VITEST_REPORT'] }]]
+      : ['default'],
   },
 });

@@ -60,7 +60,10 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
     );
 
     const port = await freePort();
-    const flags = Object.entries({ ...defaults, ...settings }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    const flags = Object.entries({ ...defaults, ...settings }).flatMap(([name, value]) => [
+      '-c',
+      `${name}=${value}`,
+    ]);
     let server: ChildProcess | undefined;
     const start = async () => {
       server ??= await run(postgres, ['-D', data, '-p', String(port), ...flags]);
@@ -98,7 +101,10 @@ function keep(directory: string): ChildProcess {
       while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
     fi
     rm -rf "$1"`;
-  const keeper = spawn('sh', ['-c', script, 'sh', directory], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+  const keeper = spawn('sh', ['-c', script, 'sh', directory], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
   keeper.unref();
   return keeper;
 }
@@ -123,7 +129,9 @@ async function findBinaries(directory: string): Promise<Binaries> {
   const found = await import(/* @vite-ignore */ name).then(
     (binaries: Binaries) => binaries,
     (cause: unknown) => {
-      throw new Error(`There is no Postgres for this platform in ${name}: set DATABASE_URL instead.`, { cause });
+      throw new Error(`There is no Postgres for this platform in ${name}: set DATABASE_URL instead.`, {
+        cause,
+      });
     },
   );
   try {
