@@ -7,6 +7,7 @@ import { DROPPED, describeError, isError, type Keep } from './error-record.ts';
 import type { ErrorRegistry } from './error-registry.ts';
 import { setOwn } from './own-property.ts';
 import { formatPath } from './path.ts';
+import { isPlainNumber } from './plain-json.ts';
 import { binaryViews, MAX_DEPTH, TAG, tagged } from './tags.ts';
 
 /** Where a walk over a value is. Left as it is when the walk throws, so that `keys` leads to the culprit. */
@@ -43,7 +44,7 @@ export function lower(value: unknown, walk: Walk): unknown {
   }
 }
 
-/** The hot path: most parts of most values are strings, numbers and booleans under a key. */
+/** Keeps track of the way only where it may be needed: most parts are strings, numbers and booleans. */
 function lowerPart(value: unknown, key: string | number, walk: Walk): unknown {
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return value;
   if (typeof value === 'number' && isPlainNumber(value)) return value;
@@ -53,16 +54,12 @@ function lowerPart(value: unknown, key: string | number, walk: Walk): unknown {
   return lowered;
 }
 
-function isPlainNumber(value: number): boolean {
-  return Number.isFinite(value) && (value !== 0 || 1 / value > 0);
-}
-
 function lowerObject(value: object, walk: Walk): unknown {
   enter(value, walk);
   const prototype: unknown = Object.getPrototypeOf(value);
   let lowered: unknown;
   if (prototype === Object.prototype || prototype === null) lowered = lowerProperties(value as Properties, walk);
-  else if (Array.isArray(value)) lowered = lowerItems(value, walk);
+  else if (prototype === Array.prototype) lowered = lowerItems(value as unknown[], walk);
   else lowered = lowerInstance(value, walk);
   walk.ancestors.pop();
   return lowered;
@@ -135,7 +132,7 @@ function lowerInstance(value: object, walk: Walk): unknown {
   if (typeof label === 'string' && Object.keys(value).length === 0) {
     return fail(walk, `it is a ${label}, which has no data of its own`);
   }
-  return lowerProperties(value as Properties, walk);
+  return Array.isArray(value) ? lowerItems([...value], walk) : lowerProperties(value as Properties, walk);
 }
 
 function lowerToJSON(value: object, toJSON: ToJSON, walk: Walk): unknown {

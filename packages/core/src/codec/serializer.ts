@@ -4,6 +4,7 @@ import { SerializationError } from '../errors/index.ts';
 import { createErrorRegistry, type ErrorRegistry } from './error-registry.ts';
 import { lower, type Walk } from './lower.ts';
 import { formatPath } from './path.ts';
+import { isPlainJSON } from './plain-json.ts';
 import { revive } from './revive.ts';
 import { TAG_IN_TEXT } from './tags.ts';
 
@@ -30,10 +31,9 @@ export interface Serializer {
 export function createSerializer(registry: ErrorRegistry = createErrorRegistry()): Serializer {
   return {
     stringify(value) {
-      if (typeof value === 'string') return JSON.stringify(value);
       const walk: Walk = { registry, keys: [], ancestors: [] };
       try {
-        return JSON.stringify(lower(value, walk));
+        return JSON.stringify(isPlainJSON(value) ? value : lower(value, walk));
       } catch (error) {
         throw error instanceof SerializationError
           ? error
