@@ -30,7 +30,13 @@ const checks: readonly Check[] = [
   },
   { name: 'files', commands: [['node', '--import', 'tsx', 'scripts/files.ts']] },
   { name: 'unused', commands: [['knip']] },
-  { name: 'packages', commands: [['node', '--import', 'tsx', 'scripts/packages.ts']] },
+  {
+    name: 'packages',
+    commands: [
+      ['tsc', '-b', 'packages/core', 'packages/express', 'packages/koa'],
+      ['node', '--import', 'tsx', 'scripts/packages.ts'],
+    ],
+  },
 ];
 
 async function run(check: Check): Promise<boolean> {

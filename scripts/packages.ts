@@ -1,5 +1,5 @@
 // Packs each published package as a release would, and has publint and attw judge what a user would install.
-// It expects `tsc -b` to have run.
+// It expects the packages to be built.
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
