@@ -75,7 +75,7 @@ export function describeError(
   let some = false;
   for (const name of Object.keys(error)) {
     if (OWN_FIELDS.has(name) && (name !== 'errors' || record.errors !== undefined)) continue;
-    const value = keepProperty(error, name, keep);
+    const value = keepProperty(error, name, keep, within);
     if (value === DROPPED) continue;
     setOwn(properties, name, value);
     some = true;
@@ -85,10 +85,11 @@ export function describeError(
 }
 
 /** A property that cannot be read is as good as one that cannot be stored; one that is undefined as good as none. */
-function keepProperty(error: Error, name: string, keep: Keep): unknown {
+function keepProperty(error: Error, name: string, keep: Keep, within: readonly object[]): unknown {
   try {
     const value: unknown = Reflect.get(error, name);
-    return value === undefined ? DROPPED : keep(value, name);
+    if (value === undefined || value === error || within.includes(value as object)) return DROPPED;
+    return keep(value, name);
   } catch {
     return DROPPED;
   }
@@ -106,7 +107,9 @@ function text(value: unknown, fallback: string): string {
   return typeof value === 'string' ? value : fallback;
 }
 
+/** @param record what was parsed; damaged text must not make matters worse */
 export function restoreThrown(record: ThrownRecord, registry: ErrorRegistry): unknown {
+  if (typeof record !== 'object' || record === null) return record;
   return 'error' in record ? restoreError(record.error, registry) : record.value;
 }
 
@@ -121,7 +124,7 @@ export function restoreError(record: ErrorRecord, registry: ErrorRegistry): Erro
     if (prototype !== undefined) Object.setPrototypeOf(error, prototype);
     if (error.name !== record.name) define(error, 'name', record.name, false);
   }
-  if (record.stack !== undefined) define(error, 'stack', record.stack, false);
+  define(error, 'stack', record.stack ?? `${record.name}: ${record.message}`, false);
   if (record.cause !== undefined) define(error, 'cause', restoreThrown(record.cause, registry), false);
   if (record.errors !== undefined) {
     const errors = record.errors.map((each) => restoreThrown(each, registry));

@@ -127,10 +127,10 @@ function lowerInstance(value: object, walk: Walk): unknown {
 
   const { toJSON, then, [Symbol.toStringTag]: label } = value as { toJSON?: unknown; then?: unknown; [Symbol.toStringTag]?: unknown };
   if (typeof toJSON === 'function') return lowerToJSON(value, toJSON as ToJSON, walk);
-  if (typeof then === 'function') return fail(walk, 'it is a promise; did you forget to await it?');
-  if (value instanceof EventEmitter) return fail(walk, `it is a live object (${value.constructor.name})`);
+  if (typeof then === 'function') return fail(walk, 'it is a promise (did you forget await?)');
+  if (value instanceof EventEmitter) return fail(walk, `it is a live ${value.constructor.name}, not data`);
   if (typeof label === 'string' && Object.keys(value).length === 0) {
-    return fail(walk, `it is a ${label}, which has no data of its own`);
+    return fail(walk, `it is an object of class ${label}, which has no data of its own`);
   }
   return Array.isArray(value) ? lowerItems([...value], walk) : lowerProperties(value as Properties, walk);
 }
@@ -147,6 +147,7 @@ function lowerError(error: Error, walk: Walk): unknown {
   if (within.indexOf(error) < within.length - 1) return fail(walk, 'it contains itself');
 
   const keep: Keep = (value, key) => {
+    if (key === TAG) return DROPPED;
     const [depth, length] = [ancestors.length, keys.length];
     try {
       return lowerPart(value, key, walk);
@@ -157,10 +158,7 @@ function lowerError(error: Error, walk: Walk): unknown {
       keys.length = length;
     }
   };
-  const record = describeError(error, walk.registry, keep, within.slice(0, -1));
-  const properties = record.properties;
-  const looksTagged = properties !== undefined && Object.hasOwn(properties, TAG);
-  return tagged('Error', looksTagged ? { ...record, properties: tagged('Object', properties) } : record);
+  return tagged('Error', describeError(error, walk.registry, keep, within.slice(0, -1)));
 }
 
 function base64(buffer: ArrayBufferLike, offset: number, length: number): string {

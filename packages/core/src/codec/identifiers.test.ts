@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { ValidationError } from '../errors/index.ts';
+import { checkName, checkWorkflowID } from './identifiers.ts';
+
+test.each(['a', 'order/1 ü "x"\n', 'x'.repeat(255), '💚'.repeat(255), ' '])('%o is a workflow id', (id) => {
+  expect(checkWorkflowID(id)).toBe(id);
+});
+
+test.each<[unknown, RegExp]>([
+  ['', /must not be empty/],
+  ['x'.repeat(256), /at most 255 characters; this one is 256 characters long/],
+  ['a\0b', /NUL/],
+  ['a\ud800b', /well-formed/],
+  [7, /must be a string; this one is a number/],
+  [undefined, /a undefined|undefined/],
+  [null, /null/],
+])('%o is none', (id, message) => {
+  expect(() => checkWorkflowID(id)).toThrow(ValidationError);
+  expect(() => checkWorkflowID(id)).toThrow(message);
+  expect(() => checkWorkflowID(id)).toThrow(/^A workflow ID/);
+});
+
+test('names follow the same rules and are called what they are', () => {
+  expect(checkName('mail', 'queue name')).toBe('mail');
+  expect(() => checkName('', 'queue name')).toThrow('A queue name must not be empty');
+});
