@@ -57,7 +57,11 @@ describe('values', () => {
 
 describe('errors', () => {
   test('keep name, message, stack and own properties', () => {
-    const error = Object.assign(new Error('no such row'), { code: '23503', at: new Date(0), detail: { table: 'order' } });
+    const error = Object.assign(new Error('no such row'), {
+      code: '23503',
+      at: new Date(0),
+      detail: { table: 'order' },
+    });
     const copy = again(error);
     expect(copy).toStrictEqual(error);
     expect(copy).toMatchObject({ code: '23503', at: new Date(0), detail: { table: 'order' } });
@@ -76,18 +80,24 @@ describe('errors', () => {
     }
   });
 
-  test.each([EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError, Error])('%o comes back', (Class) => {
-    const copy = again(new Class('x'));
-    expect(Object.getPrototypeOf(copy)).toBe(Class.prototype);
-    expect(copy.message).toBe('x');
-  });
+  test.each([EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError, Error])(
+    '%o comes back',
+    (Class) => {
+      const copy = again(new Class('x'));
+      expect(Object.getPrototypeOf(copy)).toBe(Class.prototype);
+      expect(copy.message).toBe('x');
+    },
+  );
 
   test('DOMExceptions of aborts and timeouts come back', () => {
     const reason = AbortSignal.abort().reason as DOMException;
     const copy = again(reason);
     expect(copy).toBeInstanceOf(DOMException);
     expect(copy).toMatchObject({ name: 'AbortError', message: reason.message, code: DOMException.ABORT_ERR });
-    expect(again(new DOMException('late', 'TimeoutError'))).toMatchObject({ name: 'TimeoutError', message: 'late' });
+    expect(again(new DOMException('late', 'TimeoutError'))).toMatchObject({
+      name: 'TimeoutError',
+      message: 'late',
+    });
   });
 
   test('every class of the catalog comes back', () => {
@@ -107,8 +117,16 @@ describe('errors', () => {
     expect(retries.docs).toBe('https://pawl.dev/errors#PAWL_MAX_STEP_RETRIES');
 
     expect(again(new WorkflowTimeoutError('wf-1'))).toBeInstanceOf(WorkflowCancelledError);
-    expect(again(new ValidationError('no', [{ message: 'x', path: ['a', 0] }])).issues).toEqual([{ message: 'x', path: ['a', 0] }]);
-    const mismatch = { workflowID: 'w', workflowName: 'n', stepID: 1, recorded: { kind: 'step', name: 'a' }, called: null };
+    expect(again(new ValidationError('no', [{ message: 'x', path: ['a', 0] }])).issues).toEqual([
+      { message: 'x', path: ['a', 0] },
+    ]);
+    const mismatch = {
+      workflowID: 'w',
+      workflowName: 'n',
+      stepID: 1,
+      recorded: { kind: 'step', name: 'a' },
+      called: null,
+    };
     expect(again(new NonDeterminismError(mismatch))).toMatchObject(mismatch);
   });
 
@@ -178,7 +196,8 @@ describe('errors', () => {
     for (let i = 1; i < 10_000; i++) chain = new Error(String(i), { cause: chain });
     expect(again(chain).message).toBe('9999');
     let properties: Error = new Error('0');
-    for (let i = 1; i < 5_000; i++) properties = Object.assign(new Error(String(i)), { original: properties });
+    for (let i = 1; i < 5_000; i++)
+      properties = Object.assign(new Error(String(i)), { original: properties });
     expect(again(properties).message).toBe('4999');
   });
 
@@ -218,9 +237,15 @@ describe('recording an error never fails', () => {
   });
 
   test.each<[string, () => unknown]>([
-    ['a proxy that throws', () => new Proxy(new Error('x'), { get: boom, getPrototypeOf: boom, ownKeys: boom })],
+    [
+      'a proxy that throws',
+      () => new Proxy(new Error('x'), { get: boom, getPrototypeOf: boom, ownKeys: boom }),
+    ],
     ['a message that throws', () => Object.defineProperty(new Error('x'), 'message', { get: boom })],
-    ['a property that throws', () => Object.defineProperty(new Error('x'), 'y', { get: boom, enumerable: true })],
+    [
+      'a property that throws',
+      () => Object.defineProperty(new Error('x'), 'y', { get: boom, enumerable: true }),
+    ],
     ['a name that is no text', () => Object.assign(new Error('x'), { name: { a: 1 } })],
     ['a stack that is no text', () => Object.assign(new Error('x'), { stack: [{}] })],
     ['a function', () => () => {}],
@@ -236,13 +261,18 @@ describe('recording an error never fails', () => {
   }
 
   test('what cannot be stored is at least shown', () => {
-    expect(again<unknown>({ run() {}, code: 7 })).toMatchObject({ message: expect.stringContaining('code: 7') });
+    expect(again<unknown>({ run() {}, code: 7 })).toMatchObject({
+      message: expect.stringContaining('code: 7'),
+    });
   });
 });
 
-test.each(['x', '', 0, null, undefined, false, { code: 1 }, [new Date(0)], 10n])('thrown values come back: %o', (thrown) => {
-  expect(again<unknown>(thrown)).toStrictEqual(thrown);
-});
+test.each(['x', '', 0, null, undefined, false, { code: 1 }, [new Date(0)], 10n])(
+  'thrown values come back: %o',
+  (thrown) => {
+    expect(again<unknown>(thrown)).toStrictEqual(thrown);
+  },
+);
 
 describe('registerError', () => {
   test('takes classes of errors with unique names', () => {
@@ -286,7 +316,13 @@ describe('a foreign serializer', () => {
   });
 
   test.each([
-    ['throws', () => { throw new Error('no bigints'); }, /no bigints/],
+    [
+      'throws',
+      () => {
+        throw new Error('no bigints');
+      },
+      /no bigints/,
+    ],
     ['returns no text', () => undefined as unknown as string, /returned undefined/],
     ['writes NUL', () => 'a\0b', /NUL/],
     ['writes half a character', () => '\ud83d', /surrogate/],

@@ -23,7 +23,8 @@ export interface Codec {
 
 export function createCodec(options: { serializer?: Serializer | undefined } = {}): Codec {
   const registry = createErrorRegistry();
-  const serializer = options.serializer === undefined ? createSerializer(registry) : guard(options.serializer);
+  const serializer =
+    options.serializer === undefined ? createSerializer(registry) : guard(options.serializer);
 
   const encode = (value: unknown) => (value === undefined ? null : serializer.stringify(value));
   const decode = (text: string | null) => (text === null ? undefined : serializer.parse(text));
@@ -58,7 +59,9 @@ export function createCodec(options: { serializer?: Serializer | undefined } = {
 
     encodeError(thrown) {
       const record = describe(thrown);
-      return serializer.stringify(record === DROPPED ? describe(new Error(`Thrown: ${show(thrown)}`)) : record);
+      return serializer.stringify(
+        record === DROPPED ? describe(new Error(`Thrown: ${show(thrown)}`)) : record,
+      );
     },
 
     decodeError: (text) => restoreThrown(serializer.parse(text) as ThrownRecord, registry),
@@ -91,13 +94,18 @@ function guard(serializer: Serializer): Serializer {
       try {
         text = serializer.stringify(value);
       } catch (cause) {
-        throw new SerializationError('$', `the configured serializer refused it: ${reasonOf(cause)}`, { cause });
+        throw new SerializationError('$', `the configured serializer refused it: ${reasonOf(cause)}`, {
+          cause,
+        });
       }
       if (typeof text !== 'string') {
         throw new SerializationError('$', `the configured serializer returned ${typeof text}, not a string`);
       }
       if (NOT_STORABLE.test(text)) {
-        throw new SerializationError('$', 'the text of the configured serializer has NUL or a lone surrogate in it');
+        throw new SerializationError(
+          '$',
+          'the text of the configured serializer has NUL or a lone surrogate in it',
+        );
       }
       return text;
     },

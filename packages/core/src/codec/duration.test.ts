@@ -36,13 +36,19 @@ test.each<[unknown, RegExp]>([
 });
 
 test('for ever is possible where it is asked for', () => {
-  expect(toMilliseconds(Number.POSITIVE_INFINITY, 'wait', { allowInfinity: true })).toBe(Number.POSITIVE_INFINITY);
+  expect(toMilliseconds(Number.POSITIVE_INFINITY, 'wait', { allowInfinity: true })).toBe(
+    Number.POSITIVE_INFINITY,
+  );
   expect(() => toMilliseconds(1e300, 'wait', { allowInfinity: true })).toThrow(/or Infinity/);
 });
 
 test('seconds are converted under the same rules', () => {
   expect(secondsToMilliseconds(0.25, 'timeoutSeconds')).toBe(250);
-  expect(secondsToMilliseconds(Number.POSITIVE_INFINITY, 'timeoutSeconds', { allowInfinity: true })).toBe(Infinity);
-  expect(() => secondsToMilliseconds(-1, 'timeoutSeconds')).toThrow(/The timeoutSeconds must not be negative; it is -1/);
+  expect(secondsToMilliseconds(Number.POSITIVE_INFINITY, 'timeoutSeconds', { allowInfinity: true })).toBe(
+    Infinity,
+  );
+  expect(() => secondsToMilliseconds(-1, 'timeoutSeconds')).toThrow(
+    /The timeoutSeconds must not be negative; it is -1/,
+  );
   expect(() => secondsToMilliseconds('5s' as never, 'timeoutSeconds')).toThrow(ConfigurationError);
 });

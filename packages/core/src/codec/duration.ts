@@ -41,9 +41,15 @@ function parse(text: string): number {
   return amount === undefined ? Number.NaN : Number(amount) * UNITS[unit as keyof typeof UNITS];
 }
 
-function checked(milliseconds: unknown, given: unknown, what: string, { allowInfinity = false }: Limits): number {
+function checked(
+  milliseconds: unknown,
+  given: unknown,
+  what: string,
+  { allowInfinity = false }: Limits,
+): number {
   if (milliseconds === Number.POSITIVE_INFINITY && allowInfinity) return milliseconds;
-  if (typeof milliseconds === 'number' && milliseconds >= 0 && milliseconds <= LONGEST) return Math.round(milliseconds);
+  if (typeof milliseconds === 'number' && milliseconds >= 0 && milliseconds <= LONGEST)
+    return Math.round(milliseconds);
   const shown = typeof given === 'string' ? JSON.stringify(given) : String(given);
   const problem =
     typeof milliseconds !== 'number' || Number.isNaN(milliseconds)

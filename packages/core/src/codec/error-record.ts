@@ -56,7 +56,10 @@ export function describeError(
   within: readonly object[] = [],
 ): ErrorRecord {
   const nested = (thrown: unknown) => describeThrown(thrown, registry, keep, [...within, error]);
-  const record: ErrorRecord = { name: text(read(error, 'name'), 'Error'), message: text(read(error, 'message'), '') };
+  const record: ErrorRecord = {
+    name: text(read(error, 'name'), 'Error'),
+    message: text(read(error, 'message'), ''),
+  };
 
   const key = registry.keyOf(error);
   if (key !== undefined) record.class = key;

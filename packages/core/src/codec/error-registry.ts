@@ -50,7 +50,9 @@ export function createErrorRegistry(): ErrorRegistry {
         throw new ConfigurationError('registerError() takes a class that extends Error.');
       }
       if (name === '') {
-        throw new ConfigurationError('registerError() got a class without a name. Give the class a name, or pass one.');
+        throw new ConfigurationError(
+          'registerError() got a class without a name. Give the class a name, or pass one.',
+        );
       }
       const known = keys.get(errorClass.prototype);
       if (known === `app:${name}`) return;

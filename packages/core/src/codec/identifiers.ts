@@ -21,7 +21,8 @@ export function checkName(name: unknown, what: string): string {
 }
 
 function check(id: unknown, what: string): string {
-  if (typeof id !== 'string') throw invalid(what, 'must be a string', id === null ? 'null' : `a ${typeof id}`);
+  if (typeof id !== 'string')
+    throw invalid(what, 'must be a string', id === null ? 'null' : `a ${typeof id}`);
   if (id === '') throw invalid(what, 'must not be empty', "''");
   if (id.length > MAX_LENGTH && [...id].length > MAX_LENGTH) {
     throw invalid(what, `must have at most ${MAX_LENGTH} characters`, `${[...id].length} characters long`);

@@ -58,7 +58,8 @@ function lowerObject(value: object, walk: Walk): unknown {
   enter(value, walk);
   const prototype: unknown = Object.getPrototypeOf(value);
   let lowered: unknown;
-  if (prototype === Object.prototype || prototype === null) lowered = lowerProperties(value as Properties, walk);
+  if (prototype === Object.prototype || prototype === null)
+    lowered = lowerProperties(value as Properties, walk);
   else if (prototype === Array.prototype) lowered = lowerItems(value as unknown[], walk);
   else lowered = lowerInstance(value, walk);
   walk.ancestors.pop();
@@ -125,7 +126,11 @@ function lowerInstance(value: object, walk: Walk): unknown {
   }
   if (types.isBoxedPrimitive(value)) return lower(value.valueOf(), walk);
 
-  const { toJSON, then, [Symbol.toStringTag]: label } = value as { toJSON?: unknown; then?: unknown; [Symbol.toStringTag]?: unknown };
+  const {
+    toJSON,
+    then,
+    [Symbol.toStringTag]: label,
+  } = value as { toJSON?: unknown; then?: unknown; [Symbol.toStringTag]?: unknown };
   if (typeof toJSON === 'function') return lowerToJSON(value, toJSON as ToJSON, walk);
   if (typeof then === 'function') return fail(walk, 'it is a promise (did you forget await?)');
   if (value instanceof EventEmitter) return fail(walk, `it is a live ${value.constructor.name}, not data`);

@@ -54,7 +54,8 @@ function untag(tag: string, v: unknown, registry: ErrorRegistry): unknown {
       return bytes(v as string);
   }
   if (constants.has(tag)) return constants.get(tag);
-  if (Object.hasOwn(binaryViews, tag)) return new binaryViews[tag as keyof typeof binaryViews](bytes(v as string));
+  if (Object.hasOwn(binaryViews, tag))
+    return new binaryViews[tag as keyof typeof binaryViews](bytes(v as string));
   throw new SerializationError('$', `it has a ${JSON.stringify(tag)}, which this version does not know`, {
     action: 'read',
   });
@@ -62,5 +63,5 @@ function untag(tag: string, v: unknown, registry: ErrorRegistry): unknown {
 
 function bytes(base64: string): ArrayBuffer {
   const { buffer, byteOffset, byteLength } = Buffer.from(base64, 'base64');
-  return buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
+  return buffer.slice(byteOffset, byteOffset + byteLength);
 }

@@ -22,11 +22,37 @@ function seeded(seed: number): Random {
 const below = (random: Random, n: number) => Math.floor(random() * n);
 const pick = <T>(random: Random, items: readonly T[]): T => items[below(random, items.length)] as T;
 
-const STRINGS = ['', 'a', '$pawl', 'v', '__proto__', '"$pawl":', 'constructor', 'toString', '\0', '\ud800', '💚', '\u2028', 'x'.repeat(300)];
-const NUMBERS = [0, -0, 1, -1.5, 2 ** 53, 1e-320, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+const STRINGS = [
+  '',
+  'a',
+  '$pawl',
+  'v',
+  '__proto__',
+  '"$pawl":',
+  'constructor',
+  'toString',
+  '\0',
+  '\ud800',
+  '💚',
+  '\u2028',
+  'x'.repeat(300),
+];
+const NUMBERS = [
+  0,
+  -0,
+  1,
+  -1.5,
+  2 ** 53,
+  1e-320,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+];
 
 function text(random: Random): string {
-  return random() < 0.5 ? pick(random, STRINGS) : String.fromCharCode(...list(random, 6, () => below(random, 65_536)));
+  return random() < 0.5
+    ? pick(random, STRINGS)
+    : String.fromCharCode(...list(random, 6, () => below(random, 65_536)));
 }
 
 function list<T>(random: Random, most: number, make: () => T): T[] {
@@ -72,8 +98,12 @@ const object = (entries: [string, unknown][]) => Object.fromEntries(entries);
 
 function shuffled(random: Random, value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => shuffled(random, item));
-  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
-  const entries = Object.entries(value).map(([key, item]): [string, unknown] => [key, shuffled(random, item)]);
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+    return value;
+  const entries = Object.entries(value).map(([key, item]): [string, unknown] => [
+    key,
+    shuffled(random, item),
+  ]);
   return object(entries.sort(() => random() - 0.5));
 }
 
@@ -97,7 +127,8 @@ test('the canonical text depends on nothing but the value', () => {
   for (let round = 0; round < ROUNDS; round++) {
     const value = anyValue(random, 4);
     const text = canonicalJSON(value);
-    if (canonicalJSON(shuffled(random, value)) !== text) expect(canonicalJSON(shuffled(random, value))).toBe(text);
+    if (canonicalJSON(shuffled(random, value)) !== text)
+      expect(canonicalJSON(shuffled(random, value))).toBe(text);
     if (canonicalJSON(serializer.parse(serializer.stringify(value))) !== text) expect.unreachable(text);
   }
 });

@@ -37,7 +37,9 @@ export function createSerializer(registry: ErrorRegistry = createErrorRegistry()
       } catch (error) {
         throw error instanceof SerializationError
           ? error
-          : new SerializationError(formatPath(walk.keys), `reading it failed: ${reasonOf(error)}`, { cause: error });
+          : new SerializationError(formatPath(walk.keys), `reading it failed: ${reasonOf(error)}`, {
+              cause: error,
+            });
       }
     },
 
@@ -48,7 +50,10 @@ export function createSerializer(registry: ErrorRegistry = createErrorRegistry()
       } catch (error) {
         throw error instanceof SerializationError
           ? error
-          : new SerializationError('$', `its text is damaged: ${reasonOf(error)}`, { action: 'read', cause: error });
+          : new SerializationError('$', `its text is damaged: ${reasonOf(error)}`, {
+              action: 'read',
+              cause: error,
+            });
       }
     },
   };

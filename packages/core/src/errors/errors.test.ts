@@ -104,14 +104,29 @@ test('a timed out workflow is a cancelled workflow', () => {
 test('a nondeterministic replay shows both sides', () => {
   const error = make('NonDeterminismError') as NonDeterminismError;
   expect(error.message).toContain('Workflow "wf-1" (checkout)');
-  expect(error.message).toContain('At step 2 the journal has step "charge", but the code called recv for "payment".');
-  expect(error).toMatchObject({ workflowID: 'wf-1', stepID: 2, recorded: { name: 'charge' }, called: { kind: 'recv' } });
+  expect(error.message).toContain(
+    'At step 2 the journal has step "charge", but the code called recv for "payment".',
+  );
+  expect(error).toMatchObject({
+    workflowID: 'wf-1',
+    stepID: 2,
+    recorded: { name: 'charge' },
+    called: { kind: 'recv' },
+  });
 });
 
 test('a recorded operation that the code never calls is told apart from one it adds', () => {
   const base = { workflowID: 'wf-1', workflowName: 'checkout', stepID: 2 };
-  const recorded = new NonDeterminismError({ ...base, recorded: { kind: 'step', name: 'charge' }, called: null });
-  const called = new NonDeterminismError({ ...base, recorded: null, called: { kind: 'step', name: 'charge' } });
+  const recorded = new NonDeterminismError({
+    ...base,
+    recorded: { kind: 'step', name: 'charge' },
+    called: null,
+  });
+  const called = new NonDeterminismError({
+    ...base,
+    recorded: null,
+    called: { kind: 'step', name: 'charge' },
+  });
   expect(recorded.message).toContain('the journal has step "charge", but the code never called it');
   expect(called.message).toContain('the journal has nothing, but the code called step "charge"');
 });
@@ -126,9 +141,14 @@ test('used up retries keep every error and quote the last', () => {
 });
 
 test('a serialization error leads to the culprit, and to the workflow where that is known', () => {
-  const error = new SerializationError('$.a', 'it is a function', { subject: 'the output of step "x"', workflowID: 'wf-1' });
+  const error = new SerializationError('$.a', 'it is a function', {
+    subject: 'the output of step "x"',
+    workflowID: 'wf-1',
+  });
   expect(error.path).toBe('$.a');
-  expect(error.message).toMatch(/^Cannot store the output of step "x" of workflow "wf-1": \$\.a: it is a function\./);
+  expect(error.message).toMatch(
+    /^Cannot store the output of step "x" of workflow "wf-1": \$\.a: it is a function\./,
+  );
 });
 
 test('not launched is worth a retry only while that is about to change', () => {
@@ -138,7 +158,9 @@ test('not launched is worth a retry only while that is about to change', () => {
 });
 
 test('a conflict between workflows of one name speaks of their parents instead', () => {
-  expect(new WorkflowConflictError('id', 'checkout', 'refund').message).toContain('"refund" cannot be started');
+  expect(new WorkflowConflictError('id', 'checkout', 'refund').message).toContain(
+    '"refund" cannot be started',
+  );
   expect(new WorkflowConflictError('id', 'checkout', 'checkout').message).toContain('somebody else started');
 });
 

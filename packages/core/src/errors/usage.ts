@@ -25,7 +25,9 @@ export class NotLaunchedError extends PawlError {
       launching: 'Await the promise that pawl.launch() returned first.',
       stopping: 'This process is shutting down; another one will take the call.',
     };
-    super(`${verb}() was called while Pawl is ${state === 'idle' ? 'not launched' : state}. ${advice[state]}`);
+    super(
+      `${verb}() was called while Pawl is ${state === 'idle' ? 'not launched' : state}. ${advice[state]}`,
+    );
     this.retryable = state !== 'idle';
     this.verb = verb;
   }
