@@ -1,7 +1,7 @@
 // The shop on Express. koa.ts is the same shop on Koa.
 import { pawlExpress } from '@pawl/express';
 import express from 'express';
-import { crashPoints } from './crash.ts';
+import { crashPoints } from './crash-points.ts';
 import { pageDirectory, setPageHeaders } from './page.ts';
 import { orderRoute, paymentRoute } from './routes.ts';
 import { serve } from './serve.ts';

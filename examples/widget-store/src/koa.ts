@@ -3,7 +3,7 @@ import { Router } from '@koa/router';
 import { pawlKoa } from '@pawl/koa';
 import Koa from 'koa';
 import serveStatic from 'koa-static';
-import { crashPoints } from './crash.ts';
+import { crashPoints } from './crash-points.ts';
 import { pageDirectory, setPageHeaders } from './page.ts';
 import { orderRoute, paymentRoute } from './routes.ts';
 import { serve } from './serve.ts';
