@@ -79,8 +79,8 @@ function createRow(order, say) {
     const response = await fetch(`/workflows/${encodeURIComponent(order.id)}/events/payment?wait=5`).catch(
       () => null,
     );
-    const event = response?.ok ? await response.json() : null;
-    if (event) location.assign((event.value ?? event).url);
+    const event = response?.status === 200 ? await response.json() : null;
+    if (event) location.assign(event.url);
     else say('bad', 'The payment page cannot be reached right now. Try again in a moment.');
   });
   details.addEventListener('toggle', () => details.open && showJournal(shown, journal));
@@ -127,9 +127,7 @@ async function showJournal(order, container) {
 
 async function readSteps(workflowID) {
   const response = await fetch(`/workflows/${encodeURIComponent(workflowID)}/steps`).catch(() => null);
-  if (!response?.ok) return null;
-  const content = await response.json();
-  return content.steps ?? content;
+  return response?.ok ? response.json() : null;
 }
 
 function journalTable(title, steps) {

@@ -28,8 +28,9 @@ async function tryOnce(path, key, body) {
       body: JSON.stringify(body ?? {}),
     });
     const content = await response.json();
-    // A problem says itself whether the same request may succeed later: the shop is down, or still at work on it.
-    return content.retryable ? null : { ok: response.ok, status: response.status, body: content };
+    // 202: the shop is still at work on it. A problem says itself whether the same request may succeed later.
+    const isFinal = response.status !== 202 && !content.retryable;
+    return isFinal ? { ok: response.ok, status: response.status, body: content } : null;
   } catch {
     return null; // no answer, or half of one
   }

@@ -115,7 +115,8 @@ async function post(shop: RunningShop, key: string): Promise<Answer> {
         body: JSON.stringify({ product: 'widget' }),
       });
       const body = await response.text();
-      if (!(JSON.parse(body) as { retryable?: boolean }).retryable) return { status: response.status, body };
+      const { retryable } = JSON.parse(body) as { retryable?: boolean };
+      if (response.status !== 202 && !retryable) return { status: response.status, body };
     } catch (error) {
       if (performance.now() > deadline) throw error;
     }

@@ -1,7 +1,7 @@
 // What the two durable routes of the shop are, whichever framework serves them: express.ts and koa.ts mount these.
 import { verify, type WebhookEvent } from '@pawl/core/http';
 import type { z } from 'zod';
-import { PaymentNews, Purchase, paymentNews, paymentPage } from './workflows.ts';
+import { paymentNews, paymentPage, PaymentWebhook, Purchase } from './workflows.ts';
 
 /** Answered as soon as there is a payment page, long before the workflow has ended. */
 export const orderRoute = {
@@ -15,10 +15,9 @@ export const orderRoute = {
 export const paymentRoute = {
   name: 'payments',
   verify: verify.standardWebhooks({ secrets: process.env['PAYMENTS_SECRET'] ?? '' }),
-  schema: PaymentNews,
-  route: ({ data }: WebhookEvent<z.output<typeof PaymentNews>>) => ({
-    workflowID: data.orderID,
-    topic: paymentNews.name,
-    message: data,
-  }),
+  schema: PaymentWebhook,
+  route: (event: WebhookEvent<z.output<typeof PaymentWebhook>>) => {
+    const { orderID, status } = event.data.data;
+    return { workflowID: orderID, topic: paymentNews.name, message: { status } };
+  },
 };

@@ -4,28 +4,41 @@ import { defineEvent, defineTopic } from '@pawl/core';
 import { z } from 'zod';
 import { CrashablePawl } from './crash.ts';
 import { closePayment, createPayment } from './payment-client.ts';
-import { cancelOrder, createOrder, markPaid, recordStage, referenceOf, reserve, WIDGET } from './shop.ts';
+import {
+  cancelOrder,
+  createOrder,
+  markPaid,
+  recordStage,
+  referenceOf,
+  reserve,
+  restock,
+  WIDGET,
+} from './shop.ts';
 
 // A Pawl like any other, with crash buttons: in your own app this line is `new Pawl()`.
 export const pawl = new CrashablePawl({ name: 'widget-store' });
 
 export const Purchase = z.object({ product: z.literal(WIDGET) });
-export const PaymentNews = z.object({ orderID: z.string(), status: z.enum(['paid', 'cancelled']) });
+const Decision = z.object({ status: z.enum(['paid', 'cancelled']) });
+export const PaymentWebhook = z.object({ type: z.string(), data: Decision.extend({ orderID: z.string() }) });
 
 export const paymentPage = defineEvent<{ orderID: string; reference: string; url: string }>('payment');
-export const paymentNews = defineTopic('payment', PaymentNews);
+export const paymentNews = defineTopic('payment', Decision);
 export const progress = defineEvent<{ stage: string; done: number; of: number }>('progress');
 
 export class SoldOutError extends Error {
   override readonly name = 'SoldOutError';
   readonly status = 409;
   readonly code = 'sold-out';
+  readonly title = 'Sold out';
 }
 
 export class PaymentsUnavailableError extends Error {
   override readonly name = 'PaymentsUnavailableError';
   readonly status = 502;
   readonly code = 'payments-unavailable';
+  readonly title = 'No payment provider';
+  readonly expose = true; // its message is for the customer
 }
 
 pawl.registerError(SoldOutError);
@@ -94,5 +107,10 @@ async function dispatchWorkflow(orderID: string): Promise<void> {
   }
 }
 
+function restockWorkflow(quantity: number): Promise<{ stock: number }> {
+  return pawl.runTransaction((tx) => restock(tx, WIDGET, quantity), { name: 'restock' });
+}
+
 export const checkout = pawl.registerWorkflow(checkoutWorkflow, { name: 'checkout' });
 export const dispatch = pawl.registerWorkflow(dispatchWorkflow, { name: 'dispatch' });
+export const fillShelf = pawl.registerWorkflow(restockWorkflow, { name: 'restock' });
