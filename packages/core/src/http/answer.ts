@@ -1,0 +1,61 @@
+// Owns the recorded form of a response: status, headers, identity bytes; to and from the stored record.
+// Never talks to the database or to a socket.
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+import type { HttpRecord } from '../store/http-requests.ts';
+import type { Reply } from './exchange.ts';
+import type { HeaderEntry } from './recorded-headers.ts';
+
+/** A response that can be given again. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: readonly HeaderEntry[];
+  readonly body: Uint8Array;
+}
+
+const NOTHING = new Uint8Array();
+
+export function answerOfRecord(record: HttpRecord): Answer | undefined {
+  if (record.status === null) return undefined;
+  return {
+    status: record.status,
+    headers: JSON.parse(record.headers ?? '[]') as HeaderEntry[],
+    body: record.body ?? NOTHING,
+  };
+}
+
+export function storedHeaders(answer: Answer): string {
+  return JSON.stringify(answer.headers);
+}
+
+/** The answer as a reply; `marks` are headers of this one response, such as Idempotent-Replayed. */
+export function replyOf(answer: Answer, marks: Readonly<Record<string, string>> = {}): Reply {
+  return { status: answer.status, headers: { ...Object.fromEntries(answer.headers), ...marks }, body: answer.body };
+}
+
+/** A reply that was made here, in the form in which it is recorded. Streams cannot be. */
+export function answerOfReply(reply: Reply): Answer {
+  const { body } = reply;
+  const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : NOTHING;
+  return { status: reply.status, headers: Object.entries(reply.headers), body: bytes };
+}
+
+const DECODERS: Readonly<Record<string, (bytes: Uint8Array) => Promise<Uint8Array>>> = {
+  gzip: promisify(gunzip),
+  'x-gzip': promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
+};
+
+/**
+ * A compressing middleware chose an encoding for the one client that asked. The record must suit any client, so it
+ * holds the plain bytes; the middleware compresses the replay as it likes.
+ */
+export async function withoutEncoding(answer: Answer): Promise<Answer> {
+  const encoding = answer.headers.find(([name]) => name.toLowerCase() === 'content-encoding')?.[1];
+  if (encoding === undefined || answer.body.byteLength === 0) return answer;
+  const decode = DECODERS[String(encoding).toLowerCase()];
+  if (decode === undefined) return answer;
+  const body = await decode(answer.body);
+  return { ...answer, body, headers: answer.headers.filter(([name]) => name.toLowerCase() !== 'content-encoding') };
+}

@@ -1,0 +1,23 @@
+// Owns how several values become one hash or one id. Length prefixes keep ("ab", "c") and ("a", "bc") apart.
+// Never knows where the values come from.
+import { createHash } from 'node:crypto';
+
+/** SHA-256 over the values, each with its length in bytes before it; base64url, 43 characters. */
+export function digest(parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) {
+    const bytes = typeof part === 'string' ? Buffer.from(part, 'utf8') : part;
+    hash.update(`${bytes.byteLength}:`).update(bytes);
+  }
+  return hash.digest('base64url');
+}
+
+/** What stands for a key in the database. The key cannot be had back from it. */
+export function requestID(request: { scope: string; method: string; path: string; key: string }): string {
+  return digest(['request', request.scope, request.method, request.path, request.key]);
+}
+
+/** The id of the workflow that a key starts; `generation` names the life of the key after its last retention. */
+export function derivedWorkflowID(id: string, generation: number): string {
+  return `http-${id}-${generation.toString(36)}`;
+}

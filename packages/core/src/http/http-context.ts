@@ -1,0 +1,54 @@
+// Owns what all routes of one app share: the Pawl instance, its ledger, the form of problems, where things are mounted.
+// Never holds anything of one request.
+import { internals } from '../app/internals.ts';
+import type { Pawl } from '../app/pawl.ts';
+import { DatabaseUnavailableError, NotLaunchedError } from '../errors/index.ts';
+import { classifyFault } from '../store/faults.ts';
+import { type Exchange, type Reply, splitTarget } from './exchange.ts';
+import { type Ledger, ledgerOf } from './ledger.ts';
+import type { Defaults } from './options.ts';
+import { type ProblemDetails, problems } from './problem.ts';
+
+export interface HttpContext<Req> {
+  readonly pawl: Pawl;
+  readonly defaults: Defaults<Req>;
+  readonly ledger: Ledger;
+  /** A refusal of this request. */
+  problem(exchange: Exchange<Req>, details: ProblemDetails): Reply;
+  /** The URI under which a code is explained. */
+  problemType(code: string): string;
+  /** Where the client finds this workflow. */
+  workflowLocation(workflowID: string): string;
+  /** 503 for a database that is away or an instance that is not running; undefined for any other error. */
+  unavailable(exchange: Exchange<Req>, error: unknown): Reply | undefined;
+  withDerivedWorkflowIDs<T>(prefix: string, fn: () => T): T;
+}
+
+export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpContext<Req> {
+  const { type, reply } = problems(defaults.problemBase);
+  const workflowsPath = (defaults.workflowsPath ?? '/workflows').replace(/\/+$/, '');
+  const problem: HttpContext<Req>['problem'] = (exchange, details) => reply(splitTarget(exchange.originalUrl).path, details);
+  return {
+    pawl,
+    defaults,
+    ledger: ledgerOf(pawl),
+    problem,
+    problemType: type,
+    workflowLocation: (workflowID) => `${workflowsPath}/${encodeURIComponent(workflowID)}`,
+    unavailable: (exchange, error) =>
+      isUnavailable(error)
+        ? problem(exchange, {
+            status: 503,
+            code: 'database-unavailable',
+            detail: 'Nothing was done. Send the same request again in a moment.',
+            retryable: true,
+            headers: { 'Retry-After': '2' },
+          })
+        : undefined,
+    withDerivedWorkflowIDs: (prefix, fn) => internals(pawl).withDerivedWorkflowIDs(prefix, fn),
+  };
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof DatabaseUnavailableError || error instanceof NotLaunchedError || classifyFault(error) === 'connection';
+}

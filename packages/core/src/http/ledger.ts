@@ -1,0 +1,185 @@
+// Owns a Pawl instance's dealings with its idempotency records: batches, deadlines, heartbeats, and what becomes of
+// an answer that arrives too late. One ledger per instance, however many apps use it.
+// Never sees a request or a response.
+import { randomUUID } from 'node:crypto';
+import { internals } from '../app/internals.ts';
+import type { Pawl } from '../app/pawl.ts';
+import { DatabaseUnavailableError } from '../errors/index.ts';
+import { classifyFault } from '../store/faults.ts';
+import {
+  type HttpClaim,
+  type HttpClaimOutcome,
+  type HttpRequests,
+  type HttpSettlement,
+  type HttpSettleOutcome,
+  httpRequests,
+} from '../store/http-requests.ts';
+import { type Answer, storedHeaders } from './answer.ts';
+import { coalesce } from './coalesce.ts';
+import { leaseKeeper } from './lease-keeper.ts';
+
+/** A request waits this long for its key, then it is told that the database is away. */
+const CLAIM_DEADLINE_MS = 2_500;
+/** A finished response waits this long to be recorded, then it goes out unrecorded. */
+const SETTLE_DEADLINE_MS = 3_000;
+/** What could not be recorded in time is tried on in the background, while the lease keeps others away. */
+const LATE_SETTLE_TRIES = 40;
+const LATE_SETTLE_PAUSE_MS = 3_000;
+const SWEEP_EVERY_MS = 60_000;
+const SWEEP_LIMIT = 500;
+const CLAIM_BATCH = 64;
+const SETTLE_BATCH = 16; // records carry bodies
+
+/** A key that is ours to answer. */
+export interface Claimed {
+  readonly id: string;
+  readonly owner: string;
+  readonly attempt: number;
+}
+
+export type Ending =
+  | { readonly kind: 'answer'; readonly answer: Answer }
+  /** The answer cannot be given again, and is never made again. */
+  | { readonly kind: 'unavailable' }
+  /** The same request may try again. */
+  | { readonly kind: 'failed' }
+  /** Nothing happened. */
+  | { readonly kind: 'forgotten' };
+
+export interface Ledger {
+  /** @throws DatabaseUnavailableError within three seconds */
+  claim(request: { id: string; fingerprint: string; leaseMs: number | null }): Promise<HttpClaimOutcome & Claimed>;
+  settle(claimed: Claimed, ending: Ending, retentionMs: number): Promise<HttpSettleOutcome>;
+}
+
+const ledgers = new WeakMap<Pawl, Ledger>();
+
+export function ledgerOf(pawl: Pawl): Ledger {
+  let ledger = ledgers.get(pawl);
+  if (ledger === undefined) {
+    ledger = createLedger(
+      () => httpRequests(internals(pawl).database),
+      (error) => pawl.logger.warn('The idempotency leases could not be renewed.', { error }),
+    );
+    ledgers.set(pawl, ledger);
+  }
+  return ledger;
+}
+
+export function createLedger(requests: () => HttpRequests, onError: (error: unknown) => void): Ledger {
+  const mayBeOneItem = (error: unknown): boolean => classifyFault(error) === 'refused';
+  const claimOne = coalesce<HttpClaim, HttpClaimOutcome>((claims) => patiently(() => requests().claim(claims)), {
+    maxItems: CLAIM_BATCH,
+    maxInFlight: 2,
+    mayBeOneItem,
+  });
+  const settleOne = coalesce<HttpSettlement, HttpSettleOutcome>((items) => patiently(() => requests().settle(items)), {
+    maxItems: SETTLE_BATCH,
+    maxInFlight: 2,
+    mayBeOneItem,
+  });
+  const keeper = leaseKeeper((leases) => requests().renew(leases), onError);
+  let sweptAt = 0;
+
+  function sweepNowAndThen(): void {
+    if (Date.now() - sweptAt < SWEEP_EVERY_MS) return;
+    sweptAt = Date.now();
+    requests()
+      .sweep(SWEEP_LIMIT)
+      .catch(() => undefined);
+  }
+
+  async function settleLate(settlement: HttpSettlement): Promise<void> {
+    for (let tries = 0; tries < LATE_SETTLE_TRIES; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, LATE_SETTLE_PAUSE_MS).unref());
+      try {
+        await settleOne(settlement);
+        break;
+      } catch {
+        // The database is still away.
+      }
+    }
+    keeper.drop(settlement.id);
+  }
+
+  return {
+    async claim({ id, fingerprint, leaseMs }) {
+      const owner = randomUUID();
+      const claiming = claimOne({ id, fingerprint, owner, leaseMs });
+      const outcome = await within(CLAIM_DEADLINE_MS, claiming, () => {
+        // It was told that nothing happened: so a claim that succeeds after all is given back.
+        claiming
+          .then((late) => (isOurs(late) ? settleOne(settlement({ id, owner, attempt: late.attempt }, { kind: 'forgotten' }, 0)) : null))
+          .catch(() => undefined);
+      });
+      if (isOurs(outcome) && leaseMs !== null) keeper.hold({ id, owner, leaseMs });
+      sweepNowAndThen();
+      return { ...outcome, id, owner };
+    },
+
+    async settle(claimed, ending, retentionMs) {
+      const item = settlement(claimed, ending, retentionMs);
+      const settling = settleOne(item);
+      try {
+        const outcome = await within(SETTLE_DEADLINE_MS, settling, () => undefined);
+        keeper.drop(claimed.id);
+        return outcome;
+      } catch (error) {
+        settling.then(
+          () => keeper.drop(claimed.id),
+          () => void settleLate(item),
+        );
+        throw error;
+      }
+    },
+  };
+}
+
+function isOurs(outcome: HttpClaimOutcome): boolean {
+  return outcome.kind === 'new' || outcome.kind === 'retry' || outcome.kind === 'takeover';
+}
+
+function settlement(claimed: Claimed, ending: Ending, retentionMs: number): HttpSettlement {
+  const { id, owner, attempt } = claimed;
+  const answer = ending.kind === 'answer' ? ending.answer : undefined;
+  return {
+    id,
+    owner,
+    attempt,
+    retentionMs,
+    state: ending.kind === 'answer' || ending.kind === 'unavailable' ? 'done' : ending.kind,
+    status: answer?.status ?? null,
+    headers: answer === undefined ? null : storedHeaders(answer),
+    body: answer?.body ?? null,
+  };
+}
+
+/** A serialization failure or a deadlock asks for the same call again. */
+async function patiently<T>(call: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await call();
+    } catch (error) {
+      const fault = classifyFault(error);
+      if (tries >= 4 || (fault !== 'conflict' && fault !== 'locked')) throw error;
+    }
+  }
+}
+
+async function within<T>(ms: number, promise: Promise<T>, onLate: () => void): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      onLate();
+      reject(new DatabaseUnavailableError('The database did not answer in time.'));
+    }, ms);
+  });
+  try {
+    return await Promise.race([promise, deadline]);
+  } catch (error) {
+    if (classifyFault(error) !== 'connection') throw error;
+    throw new DatabaseUnavailableError('The database cannot be reached.', { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
+}

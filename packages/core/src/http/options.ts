@@ -1,0 +1,108 @@
+// Owns the options that the routes of one app share, checked and with their defaults filled in.
+// Never sees a request.
+import { type Duration, toMilliseconds } from '../codec/index.ts';
+import { ConfigurationError } from '../errors/index.ts';
+import type { KeyFormat } from './idempotency-key.ts';
+
+/** Who a key belongs to: two callers may use the same key. `'global'` says that there is only one caller. */
+export type Scope<Req> = ((req: Req) => string | Promise<string>) | 'global';
+
+/** What `pawlExpress(pawl, …)` and `pawlKoa(pawl, …)` take. */
+export interface Defaults<Req> {
+  /** Scope of the idempotency keys, for every route that has none of its own. */
+  readonly scope?: Scope<Req> | undefined;
+  /** Prefix of the `type` of problems; default `urn:pawl:problem:`. */
+  readonly problemBase?: string | undefined;
+  /** Where `http.workflows()` is mounted, for `Location`; default `/workflows`. */
+  readonly workflowsPath?: string | undefined;
+  /** Where `http.hooks()` is mounted; default `/hooks`. */
+  readonly hooksPath?: string | undefined;
+}
+
+export interface IdempotencyOptions<Req> {
+  readonly scope?: Scope<Req> | undefined;
+  /** Refuse a request without a key; default false. */
+  readonly required?: boolean | undefined;
+  /** Methods that a key means something for; default POST and PATCH. Never GET, HEAD, OPTIONS. */
+  readonly methods?: readonly string[] | undefined;
+  /** Name of the header; default `Idempotency-Key`. */
+  readonly header?: string | undefined;
+  /** `'strict'` takes the quoted form only; default `'lenient'`. */
+  readonly keyFormat?: KeyFormat | undefined;
+  /** What must be the same when a key comes again, instead of method, path, query and body. */
+  readonly fingerprint?: ((req: Req) => string | Uint8Array) | undefined;
+  /** Fields of a JSON body that may differ when a key comes again, as `meta.sentAt`. */
+  readonly ignoreFields?: readonly string[] | undefined;
+  /** Headers that must be the same when a key comes again. */
+  readonly includeHeaders?: readonly string[] | undefined;
+  /** What `idempotent` does with a key that is in flight; default `'conflict'`. */
+  readonly inFlight?: 'conflict' | 'wait' | undefined;
+  /** How long an answer is kept after it was given; default 24 h. */
+  readonly retention?: Duration | undefined;
+  /** How long after its last heartbeat a process is taken for dead; default 30 s. */
+  readonly lease?: Duration | undefined;
+  /** Largest request body, in bytes; default 1 MiB. */
+  readonly maxBodyBytes?: number | undefined;
+  /** Largest response body that is kept, in bytes; default 256 KiB. */
+  readonly maxStoredBytes?: number | undefined;
+  /** Which responses are kept, by status; default 2xx, 3xx, 4xx except 401, 403, 408, 409, 425, 429. */
+  readonly storable?: ((res: { readonly status: number }) => boolean) | undefined;
+  /** Requests that idempotency leaves alone. */
+  readonly skip?: ((req: Req) => boolean) | undefined;
+}
+
+export interface IdempotencySettings<Req> {
+  readonly scope: Scope<Req>;
+  readonly required: boolean;
+  readonly methods: ReadonlySet<string>;
+  readonly header: string;
+  readonly keyFormat: KeyFormat;
+  readonly fingerprint: ((req: Req) => string | Uint8Array) | undefined;
+  readonly ignoreFields: readonly string[];
+  readonly includeHeaders: readonly string[];
+  readonly inFlight: 'conflict' | 'wait';
+  readonly retentionMs: number;
+  readonly leaseMs: number;
+  readonly maxBodyBytes: number;
+  readonly maxStoredBytes: number;
+  readonly storable: (res: { readonly status: number }) => boolean;
+  readonly skip: (req: Req) => boolean;
+}
+
+export const MAX_BODY_BYTES = 1024 * 1024;
+const MAX_STORED_BYTES = 256 * 1024;
+const SAFE = ['GET', 'HEAD', 'OPTIONS'];
+const PASSING = new Set([401, 403, 408, 409, 425, 429]);
+
+function isStorable({ status }: { readonly status: number }): boolean {
+  return status >= 200 && status < 500 && !PASSING.has(status);
+}
+
+/** @throws ConfigurationError, so that a mistake shows when the route is made, not with the first request */
+export function idempotencySettings<Req>(defaults: Defaults<Req>, options: IdempotencyOptions<Req>): IdempotencySettings<Req> {
+  const scope = options.scope ?? defaults.scope;
+  if (scope === undefined || (scope !== 'global' && typeof scope !== 'function')) {
+    throw new ConfigurationError(
+      `Idempotency keys need a scope, or one caller could read another's answer: give { scope: (req) => … } that names the ` +
+        `caller, or { scope: 'global' } if there is only one.`,
+    );
+  }
+  const methods = (options.methods ?? ['POST', 'PATCH']).map((method) => method.toUpperCase());
+  return {
+    scope,
+    required: options.required ?? false,
+    methods: new Set(methods.filter((method) => !SAFE.includes(method))),
+    header: (options.header ?? 'Idempotency-Key').toLowerCase(),
+    keyFormat: options.keyFormat ?? 'lenient',
+    fingerprint: options.fingerprint,
+    ignoreFields: options.ignoreFields ?? [],
+    includeHeaders: options.includeHeaders ?? [],
+    inFlight: options.inFlight ?? 'conflict',
+    retentionMs: toMilliseconds(options.retention ?? '24h', 'retention of idempotency keys'),
+    leaseMs: toMilliseconds(options.lease ?? '30s', 'lease of idempotency keys'),
+    maxBodyBytes: options.maxBodyBytes ?? MAX_BODY_BYTES,
+    maxStoredBytes: options.maxStoredBytes ?? MAX_STORED_BYTES,
+    storable: options.storable ?? isStorable,
+    skip: options.skip ?? (() => false),
+  };
+}

@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest';
+import { parsePrefer } from './prefer.ts';
+
+test.each([
+  [[], { respondAsync: false, wait: undefined }],
+  [['respond-async'], { respondAsync: true, wait: undefined }],
+  [['respond-async, wait=10'], { respondAsync: true, wait: 10 }],
+  [['Respond-Async', 'wait="5"'], { respondAsync: true, wait: 5 }],
+  [['wait=5; strict, wait=9'], { respondAsync: false, wait: 5 }],
+  [['wait=-1, handling=lenient, return="minimal"'], { respondAsync: false, wait: undefined }],
+  [['wait=soon'], { respondAsync: false, wait: undefined }],
+])('%j', (values, expected) => {
+  expect(parsePrefer(values)).toEqual(expected);
+});

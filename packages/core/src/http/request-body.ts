@@ -1,0 +1,101 @@
+// Owns reading a request's body without getting in the way of the body parser behind us: what was read is put back
+// into the stream, so that any parser, also one for multipart, finds it as it came.
+// Never reads what a parser in front has consumed; that one's result is taken instead.
+import type { IncomingMessage } from 'node:http';
+import { type Exchange, mediaType } from './exchange.ts';
+
+export type RequestBody =
+  /** The bytes as they came over the wire; empty without a body. */
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  /** What a parser in front made of them. `bytes` if it preserved them. */
+  | { readonly kind: 'parsed'; readonly value: unknown; readonly bytes: Uint8Array | undefined }
+  | { readonly kind: 'too-large' }
+  /** The client went away in mid-body. */
+  | { readonly kind: 'aborted' };
+
+const NOTHING = new Uint8Array();
+
+/** Reads the body, at most `limit` bytes of it. */
+export async function readBody(exchange: Exchange<unknown>, limit: number): Promise<RequestBody> {
+  const { incoming } = exchange;
+  const declared = Number(incoming.headers['content-length'] ?? 0);
+  if (declared > limit) return { kind: 'too-large' };
+  if (wasConsumed(incoming)) return consumed(exchange);
+  if (declared === 0 && incoming.headers['transfer-encoding'] === undefined) {
+    // Parsers of older frameworks leave an empty object where there is no body.
+    return { kind: 'bytes', bytes: NOTHING };
+  }
+  return readAndPutBack(incoming, limit);
+}
+
+/** The value of a body that says it is JSON; undefined for any other, and for none. */
+export function parseJSON(exchange: Exchange<unknown>, bytes: Uint8Array): { value: unknown } | { malformed: string } | undefined {
+  if (bytes.byteLength === 0 || !isJSON(mediaType(exchange.incoming))) return undefined;
+  const encoding = exchange.incoming.headers['content-encoding'] ?? 'identity';
+  if (encoding.toLowerCase() !== 'identity') return undefined;
+  try {
+    return { value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) };
+  } catch (error) {
+    return { malformed: error instanceof Error ? error.message : 'not JSON' };
+  }
+}
+
+export function isJSON(type: string): boolean {
+  return type === 'application/json' || type.endsWith('+json') || type === 'text/json';
+}
+
+function wasConsumed(incoming: IncomingMessage): boolean {
+  return incoming.readableEnded || incoming.readableDidRead || !incoming.readable;
+}
+
+/** Bytes that a parser in front preserved: its own Buffer body, or the `rawBody` that many set-ups keep. */
+function consumed(exchange: Exchange<unknown>): RequestBody {
+  const value = exchange.getBody();
+  const raw =
+    (exchange.incoming as { rawBody?: unknown }).rawBody ?? (exchange.request as { rawBody?: unknown } | null)?.rawBody ??
+    (exchange.request as { request?: { rawBody?: unknown } } | null)?.request?.rawBody;
+  if (value instanceof Uint8Array) return { kind: 'bytes', bytes: value };
+  const bytes = raw instanceof Uint8Array ? raw : typeof raw === 'string' ? Buffer.from(raw, 'utf8') : undefined;
+  return { kind: 'parsed', value, bytes };
+}
+
+/**
+ * Takes the bytes out of the paused stream and, in the same turn in which the last of them came, puts them back in
+ * front: Node ends a stream one turn after it ran empty, and does not if it is no longer empty by then.
+ */
+function readAndPutBack(incoming: IncomingMessage, limit: number): Promise<RequestBody> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const finish = (result: RequestBody): void => {
+      incoming.off('readable', onReadable);
+      incoming.off('error', onAborted);
+      incoming.off('close', onAborted);
+      resolve(result);
+    };
+    const onAborted = (): void => finish({ kind: 'aborted' });
+    const onReadable = (): void => {
+      for (let chunk = take(incoming); chunk !== null; chunk = take(incoming)) {
+        chunks.push(chunk);
+        size += chunk.byteLength;
+        if (size > limit) {
+          finish({ kind: 'too-large' });
+          incoming.resume();
+          return;
+        }
+      }
+      if (!incoming.complete) return;
+      const bytes = Buffer.concat(chunks, size);
+      if (size > 0) incoming.unshift(bytes);
+      finish({ kind: 'bytes', bytes });
+    };
+    incoming.on('error', onAborted);
+    incoming.on('close', onAborted);
+    incoming.on('readable', onReadable);
+  });
+}
+
+function take(incoming: IncomingMessage): Buffer | null {
+  const chunk: unknown = incoming.read();
+  return chunk === null || chunk instanceof Buffer ? chunk : Buffer.from(String(chunk));
+}

@@ -1,0 +1,212 @@
+// Owns the hold on a ServerResponse: what a handler writes is kept back until it has been recorded, then sent.
+// Never decides what is recorded, nor how: it reports the answer and waits.
+//
+// States: holding -> settling (the handler has ended; being recorded) -> sent
+//                 -> opening  (too large, flushed, piped or slow: cannot be kept; being recorded as such) -> live
+// Sits on the instance: it sees whatever way the response is made, and before anything that patched it earlier,
+// such as compression, so the bytes are plain. Once sent or live, every call goes straight through.
+import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Answer } from './answer.ts';
+import { recordedHeaders } from './recorded-headers.ts';
+
+export interface CaptureOptions {
+  /** More than this is not kept. */
+  readonly maxBytes: number;
+  /** The handler has ended its response. Resolves when the response may go; false: it was not stored. */
+  readonly onAnswer: (answer: Answer) => Promise<boolean>;
+  /** The response cannot be kept. Resolves when it may go out live. */
+  readonly onLive: () => Promise<void>;
+}
+
+export interface ResponseCapture {
+  /** Nothing is held any more: what comes goes out as it is. For whoever recorded the answer by other means. */
+  release(marks: Readonly<Record<string, string>>): void;
+  /** The response will be a stream. */
+  goLive(): Promise<void>;
+  /** True until the handler has ended its response, or it went live. */
+  readonly holding: boolean;
+  readonly headersBefore: OutgoingHttpHeaders;
+}
+
+/** A handler that writes piecemeal has this long to end, before it counts as a stream. */
+const GRACE_MS = 25;
+
+type Callback = (error?: Error | null) => void;
+type State = 'holding' | 'settling' | 'opening' | 'through';
+
+export function captureResponse(response: ServerResponse, options: CaptureOptions): ResponseCapture {
+  const before = { ...response.getHeaders() };
+  // Whoever patched the response before us is called in turn.
+  const original = {
+    writeHead: response.writeHead,
+    write: response.write,
+    end: response.end,
+    flushHeaders: response.flushHeaders,
+  };
+  let state: State = 'holding';
+  let headWritten = false;
+  let ended = false;
+  let needsDrain = false;
+  let size = 0;
+  let chunks: Buffer[] = [];
+  let callbacks: Callback[] = [];
+  let grace: NodeJS.Timeout | undefined;
+
+  const held = (): boolean => state !== 'through';
+
+  function letThrough(marks: Readonly<Record<string, string>>): void {
+    clearTimeout(grace);
+    state = 'through';
+    Reflect.deleteProperty(response, 'headersSent');
+    Reflect.deleteProperty(response, 'writableEnded');
+    for (const [name, value] of Object.entries(marks)) if (!response.headersSent) response.setHeader(name, value);
+    const body = Buffer.concat(chunks, size);
+    const done = callbacks;
+    chunks = [];
+    callbacks = [];
+    const callback = (error?: Error | null): void => done.forEach((each) => each(error));
+    if (ended) {
+      if (size > 0) original.end.call(response, body, 'utf8', () => callback());
+      else Reflect.apply(original.end, response, [() => callback()]);
+    } else {
+      if (size > 0) original.write.call(response, body, 'utf8', callback);
+      else if (headWritten) original.flushHeaders.call(response);
+      if (needsDrain) setImmediate(() => response.emit('drain'));
+    }
+  }
+
+  async function settle(): Promise<void> {
+    state = 'settling';
+    clearTimeout(grace);
+    const answer: Answer = {
+      status: response.statusCode,
+      headers: recordedHeaders(before, namedHeaders(response)),
+      body: Buffer.concat(chunks, size),
+    };
+    const stored = await options.onAnswer(answer).catch(() => false);
+    letThrough(stored ? {} : { 'Idempotency-Stored': 'false' });
+  }
+
+  async function open(): Promise<void> {
+    if (state !== 'holding') return;
+    state = 'opening';
+    clearTimeout(grace);
+    await options.onLive().catch(() => undefined);
+    letThrough({ 'Idempotency-Stored': 'false' });
+  }
+
+  function keep(chunk: unknown, encoding: unknown): void {
+    if (chunk === undefined || chunk === null) return;
+    const bytes =
+      typeof chunk === 'string'
+        ? Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
+        : Buffer.from(chunk as Uint8Array);
+    chunks.push(bytes);
+    size += bytes.byteLength;
+  }
+
+  /** As Node does before the first byte: whoever hooked writeHead behind us has its say now. */
+  function implicitHead(): void {
+    if (!headWritten) response.writeHead(response.statusCode);
+  }
+
+  response.writeHead = function (this: ServerResponse, ...args: unknown[]) {
+    if (!held()) return Reflect.apply(original.writeHead, response, args) as ServerResponse;
+    if (headWritten) throw headersSent('write');
+    const [status, reason] = args as [number, unknown];
+    const headers = typeof reason === 'string' ? args[2] : (args[1] ?? args[2]);
+    response.statusCode = status;
+    if (typeof reason === 'string') response.statusMessage = reason;
+    setHeaders(response, headers);
+    headWritten = true;
+    Object.defineProperty(response, 'headersSent', { configurable: true, get: () => true });
+    if (String(response.getHeader('content-type') ?? '').startsWith('text/event-stream')) void open();
+    return response;
+  } as ServerResponse['writeHead'];
+
+  response.flushHeaders = function () {
+    if (!held()) return original.flushHeaders.call(response);
+    implicitHead();
+    void open();
+  };
+
+  response.write = function (...args: unknown[]) {
+    if (!held()) return Reflect.apply(original.write, response, args) as boolean;
+    const [chunk, encoding] = args;
+    const callback = args.find((arg) => typeof arg === 'function') as Callback | undefined;
+    if (ended) {
+      if (callback !== undefined) process.nextTick(callback, writeAfterEnd());
+      return false;
+    }
+    implicitHead();
+    keep(chunk, encoding);
+    if (callback !== undefined) callbacks.push(callback);
+    if (size > options.maxBytes) void open();
+    else if (state === 'holding') grace ??= setTimeout(() => void open(), GRACE_MS);
+    needsDrain = state === 'opening';
+    return !needsDrain;
+  } as ServerResponse['write'];
+
+  response.end = function (...args: unknown[]) {
+    if (!held()) return Reflect.apply(original.end, response, args) as ServerResponse;
+    const [chunk, encoding] = args;
+    const callback = args.find((arg) => typeof arg === 'function') as Callback | undefined;
+    if (ended) {
+      if (callback !== undefined) process.nextTick(callback, writeAfterEnd());
+      return response;
+    }
+    if (typeof chunk !== 'function') keep(chunk, encoding);
+    if (callback !== undefined) callbacks.push(callback);
+    implicitHead();
+    ended = true;
+    Object.defineProperty(response, 'writableEnded', { configurable: true, get: () => true });
+    if (state === 'holding') void (size > options.maxBytes ? open() : settle());
+    return response;
+  } as ServerResponse['end'];
+
+  response.on('pipe', () => void open());
+
+  return {
+    headersBefore: before,
+    get holding() {
+      return state === 'holding';
+    },
+    release: (marks) => {
+      if (state === 'holding') letThrough(marks);
+    },
+    goLive: open,
+  };
+}
+
+/** The headers under the names that the handler gave them. */
+export function namedHeaders(response: ServerResponse): [string, OutgoingHttpHeader | undefined][] {
+  const raw = (response as { getRawHeaderNames?: () => string[] }).getRawHeaderNames?.() ?? response.getHeaderNames();
+  return raw.map((name) => [name, response.getHeader(name)]);
+}
+
+function setHeaders(response: ServerResponse, headers: unknown): void {
+  if (Array.isArray(headers)) {
+    const flat: unknown[] = Array.isArray(headers[0]) ? headers.flat() : headers;
+    const seen = new Set<string>();
+    for (let index = 0; index + 1 < flat.length; index += 2) {
+      const name = String(flat[index]);
+      const value = flat[index + 1] as string | string[];
+      if (seen.has(name.toLowerCase())) response.appendHeader(name, value);
+      else response.setHeader(name, value);
+      seen.add(name.toLowerCase());
+    }
+  } else if (typeof headers === 'object' && headers !== null) {
+    for (const [name, value] of Object.entries(headers as OutgoingHttpHeaders)) {
+      if (value !== undefined) response.setHeader(name, value);
+    }
+  }
+}
+
+function headersSent(verb: string): Error {
+  const error = new Error(`Cannot ${verb} headers after they are sent to the client`);
+  return Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' });
+}
+
+function writeAfterEnd(): Error {
+  return Object.assign(new Error('write after end'), { code: 'ERR_STREAM_WRITE_AFTER_END' });
+}

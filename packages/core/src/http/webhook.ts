@@ -1,0 +1,149 @@
+// Owns the way of a webhook: bytes, signature, JSON, schema, route, delivery, and the answer that tells the sender
+// whether to try again.
+// Never acknowledges what is not durable.
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { ConfigurationError } from '../errors/index.ts';
+import { bodyOf } from './admission.ts';
+import { digest } from './digest.ts';
+import type { Exchange, Reply } from './exchange.ts';
+import type { HttpContext } from './http-context.ts';
+import { MAX_BODY_BYTES } from './options.ts';
+import type { ProblemDetails } from './problem.ts';
+import { check, plainIssue } from './schema.ts';
+import { deliver, type WebhookRoute } from './webhook-delivery.ts';
+import type { Delivery, Verifier } from './verify/verifier.ts';
+
+export interface WebhookEvent<T> {
+  /** The sender's id of the event, the same for each try; a hash of the bytes where the sender gives none. */
+  readonly id: string;
+  readonly type: string;
+  readonly timestamp?: Date | undefined;
+  readonly data: T;
+  readonly headers: Record<string, string>;
+  readonly raw: Uint8Array;
+  /** Name of the secret that the signature was made with. */
+  readonly matchedSecret?: string | undefined;
+}
+
+export interface WebhookOptions<T> {
+  /** Names the sender: events of two senders may have the same id. */
+  readonly name: string;
+  readonly verify: Verifier;
+  /** What `data` must look like; else 422. */
+  readonly schema?: StandardSchemaV1<unknown, T> | undefined;
+  /** Where the event goes; null: nobody is interested, 200. */
+  readonly route: (event: WebhookEvent<T>) => WebhookRoute | null | Promise<WebhookRoute | null>;
+  /**
+   * What to do when no workflow has the id: `retry` answers 404, `park` keeps the message until that workflow starts,
+   * `ack` answers 200 and drops it. Default `retry`.
+   */
+  readonly onUnknown?: 'retry' | 'park' | 'ack' | undefined;
+  /** Default 1 MiB. */
+  readonly maxBodyBytes?: number | undefined;
+  /** Status for a signature that does not fit; default 401. */
+  readonly failureStatus?: 400 | 401 | undefined;
+  /** The clock that signed times are compared with; default the system's. */
+  readonly now?: (() => Date) | undefined;
+}
+
+export function webhook<Req, T = unknown>(http: HttpContext<Req>, options: WebhookOptions<T>): (exchange: Exchange<Req>) => Promise<Reply> {
+  const { name, verify: verifier, schema, route, onUnknown = 'retry', maxBodyBytes = MAX_BODY_BYTES } = options;
+  const { failureStatus = 401, now = () => new Date() } = options;
+  if (!name) throw new ConfigurationError('A webhook needs a name: event ids are unique per sender only.');
+  if (typeof verifier?.verify !== 'function') {
+    throw new ConfigurationError(`The webhook ${name} needs a check of its signatures: verify.standardWebhooks(…), verify.stripe(…) or another one.`);
+  }
+  if (typeof route !== 'function') throw new ConfigurationError(`The webhook ${name} needs a route: (event) => ({ workflowID, topic }).`);
+
+  return async (exchange) => {
+    try {
+      return await receive(exchange);
+    } catch (error) {
+      const reply = http.unavailable(exchange, error);
+      if (reply === undefined) throw error;
+      return reply;
+    }
+  };
+
+  async function receive(exchange: Exchange<Req>): Promise<Reply> {
+    const refuse = (details: ProblemDetails): Reply => http.problem(exchange, details);
+    if (exchange.method !== 'POST') {
+      return refuse({ status: 405, code: 'method-not-allowed', headers: { Allow: 'POST' } });
+    }
+    const read = await bodyOf(http, exchange, maxBodyBytes);
+    if (read.kind === 'refused') return read.reply;
+    const raw = read.body.bytes;
+    if (raw === undefined) {
+      const detail =
+        `A body parser (such as express.json() or @koa/bodyparser) read the body of ${name} before the webhook route, and the ` +
+        `signature is over the bytes. Mount the webhook route before the parser, or keep the bytes: ` +
+        `express.json({ verify: (req, res, buffer) => { req.rawBody = buffer } }).`;
+      http.pawl.logger.error(detail);
+      return refuse({ status: 500, code: 'body-unavailable', detail, retryable: true });
+    }
+    if (raw.byteLength > maxBodyBytes) {
+      return refuse({ status: 413, code: 'body-too-large', detail: `The body is larger than ${maxBodyBytes} bytes.` });
+    }
+
+    const delivery: Delivery = { headers: exchange.incoming.headers, raw, now: now() };
+    const verdict = await verifier.verify(delivery);
+    if (!verdict.valid) {
+      http.pawl.logger.warn(`A delivery to the webhook ${name} was refused: ${verdict.reason}`);
+      return refuse({ status: failureStatus, code: 'signature-invalid', detail: verdict.reason });
+    }
+
+    let content: unknown;
+    try {
+      content = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw));
+    } catch {
+      return refuse({ status: 400, code: 'body-malformed', detail: 'The body is not JSON.' });
+    }
+    if (exchange.getBody() === undefined) exchange.setBody(content);
+    const checked = schema === undefined ? { value: content as T } : await check(schema, content);
+    if ('issues' in checked && checked.issues !== undefined) {
+      return refuse({ status: 422, code: 'input-invalid', detail: checked.issues[0]?.message, issues: checked.issues.map(plainIssue) });
+    }
+
+    const identity = verifier.identify(delivery, content);
+    const event: WebhookEvent<T> = {
+      id: identity.id ?? digest([raw]),
+      type: identity.type ?? '',
+      timestamp: verdict.timestamp,
+      data: checked.value as T,
+      headers: plainHeaders(exchange),
+      raw,
+      matchedSecret: verdict.matchedSecret,
+    };
+    const target = await route(event);
+    if (target === null) return acknowledged(200, 'ignored');
+
+    const outcome = await deliver(http, { name, eventID: event.id, data: event.data, target, park: onUnknown === 'park' });
+    switch (outcome) {
+      case 'delivered':
+        return acknowledged(202, 'accepted');
+      case 'duplicate':
+        return acknowledged(200, 'duplicate', { 'Webhook-Duplicate': 'true' });
+      case 'finished':
+        return acknowledged(200, 'finished');
+      case 'busy':
+        return refuse({ status: 503, code: 'request-in-flight', retryable: true, headers: { 'Retry-After': '2' } });
+      case 'unknown':
+        return onUnknown === 'ack' ? acknowledged(200, 'ignored') : refuse({ status: 404, code: 'unknown-workflow', retryable: true });
+    }
+  }
+}
+
+function acknowledged(status: number, what: string, headers: Record<string, string> = {}): Reply {
+  return {
+    status,
+    headers: { 'Content-Type': 'application/json; charset=utf-8', ...headers },
+    body: JSON.stringify({ status: what }),
+  };
+}
+
+function plainHeaders(exchange: Exchange<unknown>): Record<string, string> {
+  const entries = Object.entries(exchange.incoming.headers).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value] as const],
+  );
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,51 @@
+// Owns the translation between Express and the neutral types of @pawl/core/http.
+// Never decides anything about a request.
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { type Exchange, type Idempotency, isStreamed, type Reply } from '@pawl/core/http';
+import type { Request, Response } from 'express';
+
+declare global {
+  namespace Express {
+    interface Request {
+      /** Set by `http.idempotent()` and `http.endpoint()`. */
+      idempotency?: Idempotency;
+    }
+  }
+}
+
+export function exchangeOf(req: Request, res: Response): Exchange<Request> {
+  return {
+    request: req,
+    incoming: req,
+    outgoing: res,
+    method: req.method,
+    originalUrl: req.originalUrl,
+    localPath: req.path,
+    getBody: (): unknown => req.body,
+    setBody: (value) => {
+      req.body = value;
+    },
+    setIdempotency: (value) => {
+      req.idempotency = value;
+    },
+  };
+}
+
+/** Past Express' own send(), which would add an ETag or a charset: a replay has the same bytes. */
+export async function send(res: Response, { status, headers, body }: Reply): Promise<void> {
+  if (res.destroyed) return;
+  res.status(status);
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+  if (!isStreamed(body)) {
+    res.end(body);
+    return;
+  }
+  if (res.req.method === 'HEAD') {
+    res.end();
+    return;
+  }
+  res.flushHeaders();
+  // The client's going away ends the stream, and is no error.
+  await pipeline(Readable.from(body), res).catch(() => undefined);
+}
