@@ -14,7 +14,17 @@ export type Outcome = { figures: Figures } | { failure: string };
 
 const childFile = fileURLToPath(new URL('./child.ts', import.meta.url));
 
-export async function runTurn(assignment: Assignment, cpuProfiles?: string): Promise<Outcome> {
+export interface TurnOptions {
+  /** Ends the turn at once; its outcome is then a failure. */
+  signal: AbortSignal;
+  /** Where a CPU profile of the child goes. */
+  cpuProfiles?: string | undefined;
+}
+
+export async function runTurn(
+  assignment: Assignment,
+  { signal, cpuProfiles }: TurnOptions,
+): Promise<Outcome> {
   // The load stops by itself; this is for one that hangs.
   const limitSeconds = 60 + 5 * (assignment.turn.warmupSeconds + assignment.turn.seconds);
   const profiling = cpuProfiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProfiles}`];
@@ -26,6 +36,7 @@ export async function runTurn(assignment: Assignment, cpuProfiles?: string): Pro
   });
   const endChild = (): void => void child.kill('SIGKILL');
   process.once('exit', endChild);
+  signal.addEventListener('abort', endChild);
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
@@ -47,8 +58,10 @@ export async function runTurn(assignment: Assignment, cpuProfiles?: string): Pro
         outcome = message as Outcome;
       });
       child.on('error', (error) => resolve({ failure: String(error) }));
-      child.on('close', (code, signal) => {
-        const reason = timedOut ? `gave no result within ${limitSeconds} s` : `ended with ${signal ?? code}`;
+      child.on('close', (code, endSignal) => {
+        const reason = timedOut
+          ? `gave no result within ${limitSeconds} s`
+          : `ended with ${endSignal ?? code}`;
         if (outcome === undefined) resolve({ failure: `The process ${reason}.\n${output}` });
         else if ('failure' in outcome) resolve({ failure: `${outcome.failure}\n${output}` });
         else resolve(outcome);
@@ -57,5 +70,6 @@ export async function runTurn(assignment: Assignment, cpuProfiles?: string): Pro
   } finally {
     clearTimeout(timer);
     process.off('exit', endChild);
+    signal.removeEventListener('abort', endChild);
   }
 }

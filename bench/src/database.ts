@@ -12,7 +12,7 @@ export async function withClient<R>(url: string, use: (client: pg.Client) => Pro
 }
 
 /** The same server, another database. */
-export function inDatabase(url: string, database: string): string {
+function inDatabase(url: string, database: string): string {
   const changed = new URL(url);
   changed.pathname = `/${database}`;
   return changed.href;

@@ -3,13 +3,15 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { startPostgres } from '@pawl/test-support';
-import { runTurn } from './contender.ts';
-import type { Contender, Figures, Scenario } from './contract.ts';
-import { withFreshDatabase } from './database.ts';
 import { describeEnvironment, type Environment } from './environment.ts';
 import { type Options, readOptions, UsageError, usage } from './options.ts';
-import { compare, renderComparisons, renderFigures, type ScenarioTurns, summarize, unitOf } from './report.ts';
+import { compare, renderComparisons, renderFigures, type ScenarioTurns, summarize } from './report.ts';
+import { runScenario } from './rounds.ts';
 import { scenarios } from './scenarios/index.ts';
+
+// The first interrupt ends the turn under way, and what was measured is still reported; the second ends the program.
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--help')) {
@@ -19,14 +21,21 @@ async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args, scenarios);
   await using server = await openServer(options.database);
   const environment = await describeEnvironment(server.url);
-  const deadline = performance.now() + options.budgetSeconds * 1000;
+  const limits = {
+    deadline: performance.now() + options.budgetSeconds * 1000,
+    interrupted: interrupted.signal,
+  };
 
   const results: ScenarioTurns[] = [];
-  for (const scenario of options.scenarios) results.push(await runScenario(scenario, options, server.url, deadline));
+  for (const scenario of options.scenarios) {
+    results.push(await runScenario(scenario, options, server.url, limits));
+  }
 
-  console.log(`\n${renderFigures(results)}\n\n${renderComparisons(results)}\n\n${renderEnvironment(environment)}`);
+  console.log(
+    `\n${renderFigures(results)}\n\n${renderComparisons(results)}\n\n${renderEnvironment(environment)}`,
+  );
   await writeJson(options, environment, results);
-  return results.some(({ failures, rounds }) => failures.length > 0 || rounds.length === 0) ? 1 : 0;
+  return results.some(({ failures }) => failures.length > 0) ? 1 : 0;
 }
 
 /** Default settings, fsync included; the test support's own defaults are faster and not durable. */
@@ -35,52 +44,11 @@ async function openServer(database: string | undefined): Promise<{ url: string }
   return startPostgres({ fsync: 'on', full_page_writes: 'on', max_connections: '100' });
 }
 
-async function runScenario(
-  scenario: Scenario,
+async function writeJson(
   options: Options,
-  serverUrl: string,
-  deadline: number,
-): Promise<ScenarioTurns> {
-  const { rounds: roundCount, warmupSeconds, seconds, cpuProfiles } = options;
-  const rounds: Map<Contender, Figures>[] = [];
-  const failures: ScenarioTurns['failures'] = [];
-  let contenders = scenario.contenders.filter((contender) => options.contenders.includes(contender));
-  progress(`${scenario.id}  ${scenario.title}`);
-
-  for (let round = 0; round < roundCount; round++) {
-    const figures = new Map<Contender, Figures>();
-    // Another one begins each round, so that no contender always follows the same neighbour.
-    for (const contender of rotate(contenders, round)) {
-      if (performance.now() > deadline) {
-        progress('  the time budget is used up');
-        if (figures.size > 0) rounds.push(figures);
-        return { scenario, rounds, failures };
-      }
-      const profiles = contender === 'pawl' ? cpuProfiles : undefined;
-      const outcome = await withFreshDatabase(serverUrl, (databaseUrl) =>
-        runTurn({ scenario: scenario.id, contender, turn: { databaseUrl, warmupSeconds, seconds } }, profiles),
-      );
-      const label = `  round ${round + 1}/${roundCount}  ${contender.padEnd(5)}`;
-      if ('failure' in outcome) {
-        progress(`${label} FAILED: ${outcome.failure}`);
-        failures.push({ contender, message: outcome.failure });
-        contenders = contenders.filter((each) => each !== contender);
-      } else {
-        progress(`${label} ${Math.round(outcome.figures['perSecond'] ?? NaN)} ${unitOf(scenario, contender)}`);
-        figures.set(contender, outcome.figures);
-      }
-    }
-    rounds.push(figures);
-  }
-  return { scenario, rounds, failures };
-}
-
-function rotate<T>(items: readonly T[], by: number): T[] {
-  const offset = items.length === 0 ? 0 : by % items.length;
-  return [...items.slice(offset), ...items.slice(0, offset)];
-}
-
-async function writeJson(options: Options, environment: Environment, results: readonly ScenarioTurns[]): Promise<void> {
+  environment: Environment,
+  results: readonly ScenarioTurns[],
+): Promise<void> {
   const { rounds, seconds, warmupSeconds } = options;
   const report = {
     finishedAt: new Date().toISOString(),
@@ -102,7 +70,7 @@ async function writeJson(options: Options, environment: Environment, results: re
 }
 
 function renderEnvironment({ machine, server, versions }: Environment): string {
-  const list = (values: Record<string, unknown>): string =>
+  const list = (values: Record<string, string>): string =>
     Object.entries(values)
       .map(([name, value]) => `${name} ${value}`)
       .join(', ');
@@ -112,13 +80,6 @@ function renderEnvironment({ machine, server, versions }: Environment): string {
     `versions  ${list(versions)}`,
   ].join('\n');
 }
-
-// Progress goes to stderr: stdout holds the tables alone.
-function progress(text: string): void {
-  process.stderr.write(`${text}\n`);
-}
-
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
 try {
   process.exitCode = await main(process.argv.slice(2));

@@ -56,7 +56,7 @@ export async function measure(load: Load, run: (n: number) => Promise<void>): Pr
 }
 
 /** The value below which `share` of the sorted values lie. */
-export function percentile(sorted: Float64Array, share: number): number {
+function percentile(sorted: Float64Array, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 

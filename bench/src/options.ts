@@ -43,9 +43,11 @@ export function readOptions(args: readonly string[], all: readonly Scenario[]): 
       'cpu-prof': { type: 'string' },
     },
   });
-  const peers = values.peer === undefined ? alternatives : pick(values.peer, alternatives, (peer) => peer, '--peer');
+  const peers =
+    values.peer === undefined ? alternatives : pick(values.peer, alternatives, (peer) => peer, '--peer');
   return {
-    scenarios: values.scenario === undefined ? all : pick(values.scenario, all, (each) => each.id, '--scenario'),
+    scenarios:
+      values.scenario === undefined ? all : pick(values.scenario, all, (each) => each.id, '--scenario'),
     contenders: values['only-peers'] ? peers : ['pawl', ...peers],
     database: values.database === 'env' ? databaseFromEnvironment() : values.database,
     rounds: positive(values.rounds, '--rounds'),
@@ -64,7 +66,9 @@ function pick<T>(list: string, from: readonly T[], nameOf: (item: T) => string, 
   return list.split(',').map((name) => {
     const found = from.find((item) => nameOf(item).toLowerCase() === name.trim().toLowerCase());
     if (found === undefined) {
-      throw new UsageError(`${option}: there is no ${name.trim()}; choose from ${from.map(nameOf).join(', ')}.`);
+      throw new UsageError(
+        `${option}: there is no ${name.trim()}; choose from ${from.map(nameOf).join(', ')}.`,
+      );
     }
     return found;
   });
@@ -72,7 +76,8 @@ function pick<T>(list: string, from: readonly T[], nameOf: (item: T) => string, 
 
 function positive(text: string, option: string): number {
   const value = Number(text);
-  if (!(value > 0 && Number.isFinite(value))) throw new UsageError(`${option}: ${text} is not a positive number.`);
+  if (!(value > 0 && Number.isFinite(value)))
+    throw new UsageError(`${option}: ${text} is not a positive number.`);
   return value;
 }
 

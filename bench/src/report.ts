@@ -58,7 +58,10 @@ export function summarize({ rounds }: ScenarioTurns): Map<Contender, Figures> {
     [...contenders].map((contender) => {
       const turns = rounds.map((round) => round.get(contender)).filter((figures) => figures !== undefined);
       const names = Object.keys(turns[0] ?? {});
-      return [contender, Object.fromEntries(names.map((name) => [name, median(turns.map((turn) => turn[name] ?? NaN))]))];
+      return [
+        contender,
+        Object.fromEntries(names.map((name) => [name, median(turns.map((turn) => turn[name] ?? NaN))])),
+      ];
     }),
   );
 }
@@ -120,8 +123,13 @@ function spread(values: readonly number[]): string {
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)));
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)),
+  );
   const line = (cells: readonly string[]): string =>
-    cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd();
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
   return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
 }

@@ -15,7 +15,8 @@ export const b1: Scenario = {
     { against: 'dbos', figure: 'perSecond', bound: { atLeast: 3 } },
   ],
   async turn(contender, turn) {
-    if (contender !== 'bare') return countingTurn(contender, turn, { steps: 1, concurrency: 1, count: 'workflows' });
+    if (contender !== 'bare')
+      return countingTurn(contender, turn, { steps: 1, concurrency: 1, count: 'workflows' });
     return withBare(await openBare(turn.databaseUrl, 1), async (bare) => {
       const figures = await measure({ ...turn, concurrency: 1 }, () => bare.threeCommits());
       checkRows(await bare.durable(), figures['totalRuns'] ?? 0, 1);

@@ -15,11 +15,13 @@ export const b2: Scenario = {
     { against: 'dbos', figure: 'perSecond', bound: { atLeast: 3.5 } },
   ],
   async turn(contender, turn) {
-    if (contender !== 'bare') return countingTurn(contender, turn, { steps: 100, concurrency: 1, count: 'steps' });
+    if (contender !== 'bare')
+      return countingTurn(contender, turn, { steps: 100, concurrency: 1, count: 'steps' });
     return withBare(await openBare(turn.databaseUrl, 1), async (bare) => {
       const figures = await measure({ ...turn, concurrency: 1 }, () => bare.oneCommit());
       const { steps } = await bare.durable();
-      if (steps !== figures['totalRuns']) throw new Error(`${figures['totalRuns']} commits left ${steps} rows.`);
+      if (steps !== figures['totalRuns'])
+        throw new Error(`${figures['totalRuns']} commits left ${steps} rows.`);
       return figures;
     });
   },

@@ -35,7 +35,10 @@ export async function countingTurn(
 }
 
 /** The floor of the concurrent scenarios: two connections, each with half of the workflows in one group. */
-export async function groupCommitTurn(turn: Turn, { steps, concurrency, count }: CountingLoad): Promise<Figures> {
+export async function groupCommitTurn(
+  turn: Turn,
+  { steps, concurrency, count }: CountingLoad,
+): Promise<Figures> {
   const connections = 2;
   const size = concurrency / connections;
   const { openBare } = await import('../peers/bare.ts');
@@ -64,7 +67,11 @@ export async function withBare<R>(bare: BareDatabase, use: (bare: BareDatabase) 
   }
 }
 
-export function checkRows(found: { workflows: number; steps: number }, workflows: number, steps: number): void {
+export function checkRows(
+  found: { workflows: number; steps: number },
+  workflows: number,
+  steps: number,
+): void {
   if (found.workflows !== workflows || found.steps !== workflows * steps) {
     throw new Error(
       `The database holds ${found.workflows} finished workflows with ${found.steps} steps; ` +
