@@ -145,4 +145,3 @@ CREATE TABLE pawl.executor (
   lease_until         timestamptz NOT NULL,
   gone_at             timestamptz
 );
-CREATE INDEX executor_alive ON pawl.executor (number) WHERE gone_at IS NULL;

@@ -356,10 +356,15 @@ BEGIN
     RETURN QUERY SELECT 'ready', NULL::text, NULL::text, NULL::float8;
   END IF;
   RETURN QUERY
-  SELECT 'suspect', e.number::text, e.armed::text, NULL::float8 FROM pawl.executor e
-  WHERE e.gone_at IS NULL AND e.number <> p_executor
-    AND (p_alone OR e.lease_until <= v_now
-      OR e.locked AND pg_try_advisory_xact_lock_shared(p_class, e.number::integer));
+  SELECT CASE WHEN e.gone_at IS NULL THEN 'suspect' ELSE 'gone' END, e.number::text, e.armed::text, NULL::float8
+  FROM pawl.executor e
+  WHERE e.number <> p_executor AND CASE
+    -- One that was declared gone too early may have gone on starting workflows; and its taker may have died.
+    WHEN e.gone_at IS NOT NULL THEN EXISTS (
+      SELECT 1 FROM pawl.workflow w WHERE w.owner = e.number AND w.status = 'PENDING')
+    ELSE p_alone OR e.lease_until <= v_now
+      OR e.locked AND pg_try_advisory_xact_lock_shared(p_class, e.number::integer)
+    END;
   IF p_recv <> '{}' THEN
     RETURN QUERY
     SELECT DISTINCT 'message', m.destination, NULL::text, NULL::float8

@@ -1,1 +1,31 @@
-export {};
+// The public API of @pawl/core: a list of exports and nothing else.
+
+export type { PawlConfig } from './app/config.ts';
+export type {
+  EventInfo,
+  ExecutorInfo,
+  ForkParams,
+  MessageInfo,
+  StepInfo,
+  WorkflowFilter,
+  WorkflowList,
+} from './app/management.ts';
+export { Pawl } from './app/pawl.ts';
+export type { WorkflowState, WorkflowStatus } from './app/status.ts';
+export { defineEvent, defineTopic, type EventKey, type Topic } from './app/topics.ts';
+export type { SendOptions } from './app/verbs.ts';
+export type {
+  JsonValue,
+  RegisterOptions,
+  SqlClientLike,
+  StartParams,
+  Workflow,
+  WorkflowHandle,
+} from './app/workflows.ts';
+export type { Duration, Serializer } from './codec/index.ts';
+export type { DuplicatePolicy } from './engine/registry.ts';
+export type { StepContext } from './engine/step-context.ts';
+export type { StepOptions, StepRetryOptions } from './engine/steps.ts';
+export type { SqlClient, TransactionStepOptions } from './engine/transactions.ts';
+export * from './errors/index.ts';
+export type { Logger } from './telemetry/logger.ts';

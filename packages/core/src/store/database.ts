@@ -1,5 +1,6 @@
 // The database as the rest of the store sees it: the same few verbs over `pg` and over PGlite.
-// Texts say `pawl.table`; the database puts the quoted schema in the place of `pawl.`.
+// The store's own texts say `pawl.table`; the database puts the quoted schema in the place of `pawl.`. Texts that
+// go through a transaction's client are the user's and are sent as they are.
 
 /** A row as an object, columns by name. */
 export type Row = Record<string, unknown>;

@@ -24,7 +24,8 @@ export function lockDirectory(directory: string): () => void {
             'process: stop the other one, choose another directory, or set DATABASE_URL to a Postgres server, which serves many.',
         );
       }
-      if (attempt > 5) throw new ConfigurationError(`The lock file ${file} could not be taken over.`, { cause: error });
+      if (attempt > 5)
+        throw new ConfigurationError(`The lock file ${file} could not be taken over.`, { cause: error });
       rmSync(file, { force: true });
     }
   }

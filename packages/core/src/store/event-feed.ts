@@ -36,7 +36,10 @@ interface NewsRow {
  * The status is read with the events in one snapshot: what a finished workflow set is among the events, or there are
  * more than fit.
  */
-export async function readNews(database: Pick<Database, 'query'>, watches: readonly Watch[]): Promise<WatchNews[]> {
+export async function readNews(
+  database: Pick<Database, 'query'>,
+  watches: readonly Watch[],
+): Promise<WatchNews[]> {
   const { rows } = await database.query<NewsRow>(
     `SELECT u.item::integer AS item, w.status, e.seq, e.key, e.value
     FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY u(id, after, item)
@@ -53,7 +56,8 @@ export async function readNews(database: Pick<Database, 'query'>, watches: reado
     const entry = news[row.item - 1];
     if (entry === undefined) continue;
     entry.status = row.status;
-    if (row.seq !== null && row.key !== null) entry.events.push({ seq: row.seq, key: row.key, value: row.value });
+    if (row.seq !== null && row.key !== null)
+      entry.events.push({ seq: row.seq, key: row.key, value: row.value });
   }
   return news;
 }

@@ -19,7 +19,12 @@ export async function nextExecutorNumber(on: Queryable): Promise<number> {
   return Number(rows[0]?.number);
 }
 
-export async function registerExecutor(on: Queryable, number: number, locked: boolean, row: ExecutorRow): Promise<void> {
+export async function registerExecutor(
+  on: Queryable,
+  number: number,
+  locked: boolean,
+  row: ExecutorRow,
+): Promise<void> {
   await on.query(
     `INSERT INTO pawl.executor (number, executor_id, application_version, host, pid, locked, started_at, lease_until)
      SELECT $1::bigint, $2, $3, $4, $5::integer, $6, c.now, c.now + $7::float8 * interval '1 millisecond' FROM (SELECT pawl.clock() AS now) c`,
@@ -47,7 +52,8 @@ export interface TickResult {
   ready: boolean;
   fired: boolean;
   cancelled: { workflowID: string; executor: number | null }[];
-  suspects: { number: number; armed: number }[];
+  /** Perhaps dead; `gone`: declared so, and something of it is still to be taken over. */
+  suspects: { number: number; armed: number; gone: boolean }[];
   /** Workflows with unread messages. */
   messages: string[];
   /** The database's clock, milliseconds of the epoch. */
@@ -59,11 +65,23 @@ const TICK = `SELECT what, id, detail, at FROM pawl.tick($1::text::bigint, $2::t
 
 export async function tick(lane: Lane, options: TickOptions): Promise<TickResult> {
   const rows = await lane.call(TICK, [
-    String(options.executor), String(options.lockClass), options.renewMs === null ? null : String(options.renewMs),
-    String(options.armed), String(options.locked), String(options.alone), textArray(options.receiving), options.timeoutError,
+    String(options.executor),
+    String(options.lockClass),
+    options.renewMs === null ? null : String(options.renewMs),
+    String(options.armed),
+    String(options.locked),
+    String(options.alone),
+    textArray(options.receiving),
+    options.timeoutError,
   ]);
   const result: TickResult = {
-    lost: false, ready: false, fired: false, cancelled: [], suspects: [], messages: [], clock: undefined,
+    lost: false,
+    ready: false,
+    fired: false,
+    cancelled: [],
+    suspects: [],
+    messages: [],
+    clock: undefined,
   };
   for (const [what, id, detail, at] of rows) {
     if (what === 'clock') result.clock = Number(at);
@@ -71,29 +89,45 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     else if (what === 'fired') result.fired = true;
     else if (what === 'lost') result.lost = true;
     else if (what === 'message') result.messages.push(id as string);
-    else if (what === 'suspect') result.suspects.push({ number: Number(id), armed: Number(detail) });
-    else if (what === 'cancelled') {
-      result.cancelled.push({ workflowID: id as string, executor: detail === null || detail === undefined ? null : Number(detail) });
+    else if (what === 'suspect' || what === 'gone') {
+      result.suspects.push({ number: Number(id), armed: Number(detail), gone: what === 'gone' });
+    } else if (what === 'cancelled') {
+      result.cancelled.push({
+        workflowID: id as string,
+        executor: detail === null || detail === undefined ? null : Number(detail),
+      });
     }
   }
   return result;
 }
 
 /** True if the executor is gone, by this call or before. */
-export async function declareGone(lane: Lane, number: number, armed: number, lockClass: number, alone: boolean): Promise<boolean> {
-  const rows = await lane.call('SELECT pawl.declare_gone($1::text::bigint, $2::text::int, $3::text::int, $4::text::boolean)', [
-    String(number), String(armed), String(lockClass), String(alone),
-  ]);
+export async function declareGone(
+  lane: Lane,
+  number: number,
+  armed: number,
+  lockClass: number,
+  alone: boolean,
+): Promise<boolean> {
+  const rows = await lane.call(
+    'SELECT pawl.declare_gone($1::text::bigint, $2::text::int, $3::text::int, $4::text::boolean)',
+    [String(number), String(armed), String(lockClass), String(alone)],
+  );
   return rows[0]?.[0] === 't' || rows[0]?.[0] === 'true';
 }
 
 /** Hands one batch back; 0 when nothing is left. `gone` counts it as a recovery attempt. */
 export async function release(lane: Lane, number: number, gone: boolean): Promise<number> {
-  const rows = await lane.call('SELECT pawl.release($1::text::bigint, $2::text::boolean, 500)', [String(number), String(gone)]);
+  const rows = await lane.call('SELECT pawl.release($1::text::bigint, $2::text::boolean, 500)', [
+    String(number),
+    String(gone),
+  ]);
   return Number(rows[0]?.[0] ?? 0);
 }
 
 /** The end of an incarnation that handed everything back. */
 export async function retire(lane: Lane, number: number): Promise<void> {
-  await lane.call('UPDATE pawl.executor SET gone_at = pawl.clock() WHERE number = $1::text::bigint', [String(number)]);
+  await lane.call('UPDATE pawl.executor SET gone_at = pawl.clock() WHERE number = $1::text::bigint', [
+    String(number),
+  ]);
 }

@@ -4,7 +4,15 @@
 export type Fault = 'connection' | 'conflict' | 'locked' | 'refused';
 
 const SOCKET = new Set([
-  'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOENT',
 ]);
 
 /** The SQLSTATE or socket code of an error, if it has one. */
@@ -22,14 +30,20 @@ export function classifyFault(error: unknown): Fault {
   if (code !== undefined) {
     if (code === '40001' || code === '40P01') return 'conflict';
     if (code === '55P03') return 'locked';
-    if (code.startsWith('08') || code.startsWith('57') || code === '53300' || SOCKET.has(code)) return 'connection';
+    if (code.startsWith('08') || code.startsWith('57') || code === '53300' || SOCKET.has(code))
+      return 'connection';
     if (/^[0-9A-Z]{5}$/.test(code)) return 'refused';
   }
-  if (error instanceof AggregateError && error.errors.some((inner) => classifyFault(inner) === 'connection')) {
+  if (
+    error instanceof AggregateError &&
+    error.errors.some((inner) => classifyFault(inner) === 'connection')
+  ) {
     return 'connection';
   }
   const message = error instanceof Error ? error.message : '';
-  return /connection (terminated|error|timeout)|client has encountered a connection error|not queryable|timeout expired|timeout exceeded when trying to connect|server closed|connection is closed/i.test(message)
+  return /connection (terminated|error|timeout)|client has encountered a connection error|not queryable|timeout expired|timeout exceeded when trying to connect|server closed|connection is closed/i.test(
+    message,
+  )
     ? 'connection'
     : 'refused';
 }

@@ -12,14 +12,63 @@ const FLOAT = 'float8[]';
 
 // In the order of the function's parameters, after the executor and the ids to lock.
 const COLUMNS = [
-  INT, TEXT, INT, INT, INT, BOOL,   // f
-  INT, TEXT, TEXT, INT, TEXT, TEXT, TEXT, TEXT,   // n
-  INT, TEXT, INT, INT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, INT, INT, FLOAT,   // s
-  INT, TEXT, TEXT, INT, TEXT, BOOL,   // e
-  INT, TEXT, TEXT, TEXT, TEXT, TEXT, BOOL,   // m
-  INT, TEXT, TEXT, TEXT, TEXT,   // z
-  INT, TEXT, INT, INT, TEXT, TEXT, TEXT, FLOAT, INT,   // w
-  INT, TEXT,   // p
+  INT,
+  TEXT,
+  INT,
+  INT,
+  INT,
+  BOOL, // f
+  INT,
+  TEXT,
+  TEXT,
+  INT,
+  TEXT,
+  TEXT,
+  TEXT,
+  TEXT, // n
+  INT,
+  TEXT,
+  INT,
+  INT,
+  TEXT,
+  TEXT,
+  TEXT,
+  TEXT,
+  TEXT,
+  TEXT,
+  TEXT,
+  INT,
+  INT,
+  FLOAT, // s
+  INT,
+  TEXT,
+  TEXT,
+  INT,
+  TEXT,
+  BOOL, // e
+  INT,
+  TEXT,
+  TEXT,
+  TEXT,
+  TEXT,
+  TEXT,
+  BOOL, // m
+  INT,
+  TEXT,
+  TEXT,
+  TEXT,
+  TEXT, // z
+  INT,
+  TEXT,
+  INT,
+  INT,
+  TEXT,
+  TEXT,
+  TEXT,
+  FLOAT,
+  INT, // w
+  INT,
+  TEXT, // p
 ];
 
 const FLUSH = `SELECT op, outcome, output, error, detail, at FROM pawl.flush($1::text::bigint, $2::text::text[], ${COLUMNS.map(
@@ -27,13 +76,25 @@ const FLUSH = `SELECT op, outcome, output, error, detail, at FROM pawl.flush($1:
 ).join(', ')})`;
 
 /** Sends operations in one transaction of their own. */
-export async function flush(lane: Lane, executor: number, operations: readonly Operation[]): Promise<FlushResult> {
+export async function flush(
+  lane: Lane,
+  executor: number,
+  operations: readonly Operation[],
+): Promise<FlushResult> {
   return decode(await lane.call(FLUSH, encode(executor, operations)), operations.length);
 }
 
-/** The same inside a transaction that somebody else commits. */
-export async function flushWithin(tx: Queryable, executor: number, operations: readonly Operation[]): Promise<FlushResult> {
-  const { rows } = await tx.query<Record<string, string | number | null>>(FLUSH, encode(executor, operations));
+/** The same inside a transaction that somebody else commits, on a client that sends texts as they are. */
+export async function flushWithin(
+  tx: Pick<Queryable, 'query'>,
+  qualify: (text: string) => string,
+  executor: number,
+  operations: readonly Operation[],
+): Promise<FlushResult> {
+  const { rows } = await tx.query<Record<string, string | number | null>>(
+    qualify(FLUSH),
+    encode(executor, operations),
+  );
   const texts = rows.map((row): TextRow =>
     ['op', 'outcome', 'output', 'error', 'detail', 'at'].map((column) => {
       const value = row[column];
@@ -56,25 +117,64 @@ function encode(executor: number, operations: readonly Operation[]): string[] {
     }
     if (start) {
       lock.push(start.workflowID);
-      put(columns, 6, [op, start.workflowID, start.nonce, start.fence, start.name, start.version, start.input, start.extra]);
+      put(columns, 6, [
+        op,
+        start.workflowID,
+        start.nonce,
+        start.fence,
+        start.name,
+        start.version,
+        start.input,
+        start.extra,
+      ]);
     }
     if (message) {
       lock.push(message.destination);
-      put(columns, 34, [op, message.destination, message.id, message.topic, message.body, message.sender, message.park]);
+      put(columns, 34, [
+        op,
+        message.destination,
+        message.id,
+        message.topic,
+        message.body,
+        message.sender,
+        message.park,
+      ]);
     }
     if (fenced === undefined) continue;
     const { workflowID, fence, stepID, seq } = fenced;
     if (step) {
       put(columns, 14, [
-        op, workflowID, stepID, fence, step.kind, step.name, step.target, step.output, step.error, step.childID,
-        step.outcome, seq, step.attempts, step.durationMs,
+        op,
+        workflowID,
+        stepID,
+        fence,
+        step.kind,
+        step.name,
+        step.target,
+        step.output,
+        step.error,
+        step.childID,
+        step.outcome,
+        seq,
+        step.attempts,
+        step.durationMs,
       ]);
     }
     if (event) put(columns, 28, [op, workflowID, event.key, seq, event.value, event.once]);
     if (end) put(columns, 41, [op, workflowID, end.status, end.output, end.error]);
     if (wait) {
       if (wait.target !== null && wait.kind !== 'recv') lock.push(wait.target);
-      put(columns, 46, [op, workflowID, stepID, fence, wait.kind, wait.name, wait.target, wait.timeoutMs, seq]);
+      put(columns, 46, [
+        op,
+        workflowID,
+        stepID,
+        fence,
+        wait.kind,
+        wait.name,
+        wait.target,
+        wait.timeoutMs,
+        seq,
+      ]);
     }
     if (park) {
       for (const id of park) lock.push(id);
@@ -84,7 +184,11 @@ function encode(executor: number, operations: readonly Operation[]): string[] {
   const params: string[] = [String(executor), textArray(lock)];
   for (let i = 0; i < columns.length; i++) {
     const column = columns[i] as Cell[];
-    params.push(COLUMNS[i] === TEXT ? textArray(column as (string | null)[]) : plainArray(column as (number | boolean | null)[]));
+    params.push(
+      COLUMNS[i] === TEXT
+        ? textArray(column as (string | null)[])
+        : plainArray(column as (number | boolean | null)[]),
+    );
   }
   return params;
 }
@@ -94,7 +198,12 @@ function put(columns: Cell[][], first: number, cells: readonly Cell[]): void {
 }
 
 function decode(rows: readonly TextRow[], count: number): FlushResult {
-  const result: FlushResult = { answers: new Array<Answer | undefined>(count), fired: false, ready: false, hints: [] };
+  const result: FlushResult = {
+    answers: new Array<Answer | undefined>(count),
+    fired: false,
+    ready: false,
+    hints: [],
+  };
   for (const [op, outcome, output, error, detail, at] of rows) {
     const index = Number(op);
     if (index >= 0) {
@@ -107,7 +216,8 @@ function decode(rows: readonly TextRow[], count: number): FlushResult {
       };
     } else if (outcome === 'fired') result.fired = true;
     else if (outcome === 'ready') result.ready = true;
-    else if (outcome === 'hint') result.hints.push({ workflowID: output as string, executor: Number(detail) });
+    else if (outcome === 'hint')
+      result.hints.push({ workflowID: output as string, executor: Number(detail) });
   }
   return result;
 }

@@ -125,7 +125,9 @@ export function httpRequests(database: Database): HttpRequests {
     },
 
     async sweep(limit) {
-      const { rows } = await database.query<{ count: number }>('SELECT pawl.http_sweep($1) AS count', [limit]);
+      const { rows } = await database.query<{ count: number }>('SELECT pawl.http_sweep($1) AS count', [
+        limit,
+      ]);
       return rows[0]?.count ?? 0;
     },
   };
@@ -139,7 +141,11 @@ function sorted<T extends { readonly id: string }>(given: readonly T[]): { items
   return { items: order.map((index) => given[index] as T), order };
 }
 
-function restored<T>(rows: readonly OutcomeRow[], order: readonly number[], read: (row: OutcomeRow) => T): T[] {
+function restored<T>(
+  rows: readonly OutcomeRow[],
+  order: readonly number[],
+  read: (row: OutcomeRow) => T,
+): T[] {
   const answers = new Array<T>(order.length);
   for (const row of rows) answers[order[row.item] as number] = read(row);
   return answers;

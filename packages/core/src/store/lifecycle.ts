@@ -60,9 +60,13 @@ export async function claim(lane: Lane, options: ClaimOptions): Promise<ClaimedW
   let rows = await lane.call(
     `SELECT ${JOURNAL_COLUMNS} FROM pawl.claim($1::text::bigint, $2::text::int, $3::text::text[], $4::text::text[], $5::text::int[], $6::text::boolean, $7::text::boolean, ${JOURNAL_BYTES})`,
     [
-      String(options.executor), String(options.limit), textArray(served.map((s) => s.name)),
-      textArray(served.map((s) => s.version)), plainArray(served.map((s) => s.maxRecoveryAttempts)),
-      String(options.anyVersion), String(options.includeBlocked),
+      String(options.executor),
+      String(options.limit),
+      textArray(served.map((s) => s.name)),
+      textArray(served.map((s) => s.version)),
+      plainArray(served.map((s) => s.maxRecoveryAttempts)),
+      String(options.anyVersion),
+      String(options.includeBlocked),
     ],
   );
   const claimed = new Map<string, ClaimedWorkflow>();
@@ -76,14 +80,35 @@ export async function claim(lane: Lane, options: ClaimOptions): Promise<ClaimedW
   }
 }
 
-function collect(rows: readonly TextRow[], claimed: Map<string, ClaimedWorkflow>): { workflowID: string; stepID: number } | undefined {
+function collect(
+  rows: readonly TextRow[],
+  claimed: Map<string, ClaimedWorkflow>,
+): { workflowID: string; stepID: number } | undefined {
   for (const row of rows) {
-    const [id, header, input, stepID, kind, name, target, childID, outcome, output, error, seq, attempts, deadline, completed] =
-      row as (string | null)[];
+    const [
+      id,
+      header,
+      input,
+      stepID,
+      kind,
+      name,
+      target,
+      childID,
+      outcome,
+      output,
+      error,
+      seq,
+      attempts,
+      deadline,
+      completed,
+    ] = row as (string | null)[];
     const workflowID = id as string;
     if (kind === 'more') return { workflowID, stepID: Number(stepID) };
     if (kind === 'workflow') {
-      const fields = JSON.parse(header as string) as Omit<ClaimedWorkflow, 'workflowID' | 'input' | 'journal'>;
+      const fields = JSON.parse(header as string) as Omit<
+        ClaimedWorkflow,
+        'workflowID' | 'input' | 'journal'
+      >;
       claimed.set(workflowID, { ...fields, workflowID, input: input ?? null, journal: [] });
       continue;
     }
@@ -136,8 +161,11 @@ export async function watch(lane: Lane, options: WatchOptions): Promise<Watched[
   const rows = await lane.call(
     'SELECT kind, id, key, status, output, error FROM pawl.watch($1::text::bigint, $2::text::boolean, $3::text::text[], $4::text::text[], $5::text::text[])',
     [
-      String(options.executor), String(options.register), textArray(options.results),
-      textArray(options.events.map((e) => e.workflowID)), textArray(options.events.map((e) => e.key)),
+      String(options.executor),
+      String(options.register),
+      textArray(options.results),
+      textArray(options.events.map((e) => e.workflowID)),
+      textArray(options.events.map((e) => e.key)),
     ],
   );
   return rows.map(([kind, id, key, status, output, error]) => ({
@@ -165,11 +193,17 @@ export async function cancel(on: Queryable, ids: readonly string[], children: bo
 }
 
 export async function cancelNoticed(lane: Lane, executor: number, ids: readonly string[]): Promise<void> {
-  await lane.call('SELECT pawl.cancel_noticed($1::text::bigint, $2::text::text[])', [String(executor), textArray(ids)]);
+  await lane.call('SELECT pawl.cancel_noticed($1::text::bigint, $2::text::text[])', [
+    String(executor),
+    textArray(ids),
+  ]);
 }
 
 /** Makes what is cancelled, given up, blocked or queued runnable. Names all ids that exist. */
-export async function resume(on: Queryable, ids: readonly string[]): Promise<(Owned & { changed: boolean })[]> {
+export async function resume(
+  on: Queryable,
+  ids: readonly string[],
+): Promise<(Owned & { changed: boolean })[]> {
   const { rows } = await on.query<{ id: string; owner: string | number | null; changed: boolean }>(
     'SELECT id, owner, changed FROM pawl.resume($1::text::text[])',
     [textArray(ids)],
@@ -187,9 +221,10 @@ export interface ForkOptions {
 
 /** null: there is no such workflow. */
 export async function fork(on: Queryable, options: ForkOptions): Promise<'forked' | 'exists' | null> {
-  const { rows } = await on.query<{ fork: 'forked' | 'exists' | null }>('SELECT pawl.fork($1, $2, $3, $4, $5) AS fork', [
-    options.workflowID, options.fromStep, options.newWorkflowID, options.nonce, options.version,
-  ]);
+  const { rows } = await on.query<{ fork: 'forked' | 'exists' | null }>(
+    'SELECT pawl.fork($1, $2, $3, $4, $5) AS fork',
+    [options.workflowID, options.fromStep, options.newWorkflowID, options.nonce, options.version],
+  );
   return rows[0]?.fork ?? null;
 }
 
@@ -203,7 +238,11 @@ export async function forget(on: Queryable, ids: readonly string[]): Promise<Own
 }
 
 export async function block(lane: Lane, workflowID: string, fence: number, reason: string): Promise<void> {
-  await lane.call('SELECT pawl.block($1::text, $2::text::int, $3::text)', [workflowID, String(fence), reason]);
+  await lane.call('SELECT pawl.block($1::text, $2::text::int, $3::text)', [
+    workflowID,
+    String(fence),
+    reason,
+  ]);
 }
 
 function owned(row: { id: string; owner: string | number | null }): Owned {

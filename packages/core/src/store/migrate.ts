@@ -31,7 +31,8 @@ export async function migrate(database: Database): Promise<string[]> {
   const migrations = readMigrations();
   const last = migrations[migrations.length - 1]?.number ?? 0;
   if ((await appliedNumber(database, database.schema)) >= last) return [];
-  return database.transaction({}, async (tx) => {
+  return database.transaction({}, async (client) => {
+    const tx: Queryable = { query: (text, params) => client.query(database.qualify(text), params) };
     await tx.query('SELECT pg_advisory_xact_lock($1, $2)', [LOCK, schemaClass(database.schema)]);
     const applied = await appliedNumber(tx, database.schema);
     if (applied >= last) return [];
@@ -42,8 +43,12 @@ export async function migrate(database: Database): Promise<string[]> {
     }
     const names: string[] = [];
     for (const migration of migrations.filter((m) => m.number > applied)) {
-      for (const statement of splitStatements(withSafeQuotes(migration.text, database.schema))) await tx.query(statement);
-      await tx.query('INSERT INTO pawl.migration (number, name) VALUES ($1, $2)', [migration.number, migration.name]);
+      for (const statement of splitStatements(withSafeQuotes(migration.text, database.schema)))
+        await tx.query(statement);
+      await tx.query('INSERT INTO pawl.migration (number, name) VALUES ($1, $2)', [
+        migration.number,
+        migration.name,
+      ]);
       names.push(migration.name);
     }
     return names;
@@ -52,12 +57,13 @@ export async function migrate(database: Database): Promise<string[]> {
 
 /** The highest applied number, 0 for an empty or missing schema. */
 async function appliedNumber(on: Queryable, schema: string): Promise<number> {
-  const { rows } = await on.query<{ there: boolean }>(
-    `SELECT to_regclass($1) IS NOT NULL AS there`,
-    [`${quoteIdentifier(schema)}.migration`],
-  );
+  const { rows } = await on.query<{ there: boolean }>(`SELECT to_regclass($1) IS NOT NULL AS there`, [
+    `${quoteIdentifier(schema)}.migration`,
+  ]);
   if (!rows[0]?.there) return 0;
-  const { rows: numbers } = await on.query<{ number: number }>('SELECT coalesce(max(number), 0)::integer AS number FROM pawl.migration');
+  const { rows: numbers } = await on.query<{ number: number }>(
+    'SELECT coalesce(max(number), 0)::integer AS number FROM pawl.migration',
+  );
   return numbers[0]?.number ?? 0;
 }
 

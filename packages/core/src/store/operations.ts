@@ -4,12 +4,20 @@
 /** What an operation came to. `undefined` in place of an answer means: written. */
 export interface Answer {
   outcome:
-    | 'written' | 'adopted' | 'kept' | 'cancelled' | 'superseded' | 'ended' | 'deleted'   // fenced writes
-    | 'exists' | 'started'   // starts
-    | 'missing'   // messages
-    | 'set'   // events that may be set once
-    | 'wait' | 'value'   // waits
-    | 'ready';   // parks
+    | 'written'
+    | 'adopted'
+    | 'kept'
+    | 'cancelled'
+    | 'superseded'
+    | 'ended'
+    | 'deleted' // fenced writes
+    | 'exists'
+    | 'started' // starts
+    | 'missing' // messages
+    | 'set' // events that may be set once
+    | 'wait'
+    | 'value' // waits
+    | 'ready'; // parks
   output: string | null;
   error: string | null;
   detail: string | null;
@@ -38,8 +46,22 @@ export interface StartPart {
 }
 
 export type StepKind =
-  | 'step' | 'transaction' | 'sleep' | 'setEvent' | 'getEvent' | 'send' | 'recv' | 'start' | 'getResult'
-  | 'now' | 'randomUUID' | 'call' | 'patch' | 'createHook' | 'writeStream' | 'closeStream';
+  | 'step'
+  | 'transaction'
+  | 'sleep'
+  | 'setEvent'
+  | 'getEvent'
+  | 'send'
+  | 'recv'
+  | 'start'
+  | 'getResult'
+  | 'now'
+  | 'randomUUID'
+  | 'call'
+  | 'patch'
+  | 'createHook'
+  | 'writeStream'
+  | 'closeStream';
 
 /** `seq` of the fence null: an attempt that begins; else a completed step. */
 export interface StepPart {

@@ -3,7 +3,17 @@
 
 import pg from 'pg';
 import { ConfigurationError } from '../errors/index.ts';
-import type { Database, Lane, Listener, ListenOptions, Queryable, QueryResult, Row, TextRow, TransactionOptions } from './database.ts';
+import type {
+  Database,
+  Lane,
+  Listener,
+  ListenOptions,
+  Queryable,
+  QueryResult,
+  Row,
+  TextRow,
+  TransactionOptions,
+} from './database.ts';
 import { CommitUnknownError } from './database.ts';
 import { classifyFault } from './faults.ts';
 import { listenOnPostgres } from './pg-listener.ts';
@@ -49,19 +59,27 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       pool.off('error', onPoolError);
       if (own) await own.end();
     },
-    query: (text, params) => send(pool, text, params),
+    query: (text, params) => send(pool, qualify(text), params),
     lane: (name) => createLane(name),
     transaction: (transactionOptions, body) => transaction(transactionOptions, body),
-    listen: (listenOptions: ListenOptions): Promise<Listener> => listenOnPostgres(clientConfig, listenOptions),
+    listen: (listenOptions: ListenOptions): Promise<Listener> =>
+      listenOnPostgres(clientConfig, listenOptions),
   };
 
-  async function send<R = Row>(on: pg.Pool | pg.ClientBase, text: string, params?: readonly unknown[]): Promise<QueryResult<R>> {
+  async function send<R = Row>(
+    on: pg.Pool | pg.ClientBase,
+    text: string,
+    params?: readonly unknown[],
+  ): Promise<QueryResult<R>> {
     database.onStatement?.(text);
-    const result = await on.query(qualify(text), params as unknown[] | undefined);
+    const result = await on.query(text, params as unknown[] | undefined);
     return { rows: result.rows as R[], rowCount: result.rowCount ?? result.rows.length };
   }
 
-  async function transaction<T>(transactionOptions: TransactionOptions, body: (tx: Queryable) => Promise<T>): Promise<T> {
+  async function transaction<T>(
+    transactionOptions: TransactionOptions,
+    body: (tx: Queryable) => Promise<T>,
+  ): Promise<T> {
     const client = await pool.connect();
     let broken: Error | undefined;
     const onError = (error: Error) => {
@@ -74,7 +92,10 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       await send(client, `BEGIN ISOLATION LEVEL ${level}${transactionOptions.readOnly ? ' READ ONLY' : ''}`);
       const tx: Queryable = {
         query: (text, params) => {
-          if (!open) return Promise.reject(new Error('This transaction has ended; its client cannot be used any more.'));
+          if (!open)
+            return Promise.reject(
+              new Error('This transaction has ended; its client cannot be used any more.'),
+            );
           return send(client, text, params);
         },
       };
@@ -110,7 +131,10 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     let connecting: Promise<pg.Client> | undefined;
     let closed = false;
     const connect = async (): Promise<pg.Client> => {
-      const fresh = new pg.Client({ ...clientConfig(), application_name: `${options.applicationName} ${name}` });
+      const fresh = new pg.Client({
+        ...clientConfig(),
+        application_name: `${options.applicationName} ${name}`,
+      });
       fresh.on('error', () => {
         if (client === fresh) client = undefined;
       });
@@ -134,7 +158,7 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
         database.onStatement?.(text);
         try {
           const result = await live.query({
-            name: text,
+            name: statementName(text),
             text: qualify(text),
             values: params as unknown[],
             rowMode: 'array',
@@ -161,10 +185,24 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
   return database;
 }
 
+const statementNames = new Map<string, string>();
+
+/** Prepared once per connection. Postgres takes names of up to 63 bytes, so a text is named by a number. */
+function statementName(text: string): string {
+  let name = statementNames.get(text);
+  if (name === undefined) statementNames.set(text, (name = `pawl_${statementNames.size + 1}`));
+  return name;
+}
+
 function poolOf(options: PgDatabaseOptions): pg.Pool {
   const { connection } = options;
-  const config: pg.PoolConfig = typeof connection === 'string' ? { connectionString: connection } : (connection as pg.PoolConfig);
-  if (typeof connection === 'string' && !/^postgres(ql)?:\/\//.test(connection) && !connection.startsWith('/')) {
+  const config: pg.PoolConfig =
+    typeof connection === 'string' ? { connectionString: connection } : (connection as pg.PoolConfig);
+  if (
+    typeof connection === 'string' &&
+    !/^postgres(ql)?:\/\//.test(connection) &&
+    !connection.startsWith('/')
+  ) {
     throw new ConfigurationError(
       'database must be a URL such as postgresql://user:password@host:5432/name. To use an embedded database give { dataDir }.',
     );
@@ -179,5 +217,10 @@ function poolOf(options: PgDatabaseOptions): pg.Pool {
 
 function isPool(value: unknown): value is pg.Pool {
   const pool = value as { connect?: unknown; query?: unknown; totalCount?: unknown } | null;
-  return typeof pool === 'object' && typeof pool?.connect === 'function' && typeof pool.query === 'function' && 'totalCount' in pool;
+  return (
+    typeof pool === 'object' &&
+    typeof pool?.connect === 'function' &&
+    typeof pool.query === 'function' &&
+    'totalCount' in pool
+  );
 }

@@ -8,7 +8,10 @@ import { quoteIdentifier } from './schema-name.ts';
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2000;
 
-export async function listenOnPostgres(config: () => pg.ClientConfig, options: ListenOptions): Promise<Listener> {
+export async function listenOnPostgres(
+  config: () => pg.ClientConfig,
+  options: ListenOptions,
+): Promise<Listener> {
   let client: pg.Client | undefined;
   let closed = false;
   let retry: NodeJS.Timeout | undefined;
@@ -29,7 +32,8 @@ export async function listenOnPostgres(config: () => pg.ClientConfig, options: L
         again();
       }
     };
-    const onNotification = (message: pg.Notification) => options.onMessage(message.channel, message.payload ?? '');
+    const onNotification = (message: pg.Notification) =>
+      options.onMessage(message.channel, message.payload ?? '');
     fresh.on('error', onLost);
     fresh.on('end', () => onLost(new Error('The listening connection ended.')));
     fresh.on('notification', onNotification);
@@ -39,7 +43,9 @@ export async function listenOnPostgres(config: () => pg.ClientConfig, options: L
       return { rows: result.rows as R[], rowCount: result.rowCount ?? 0 };
     };
     const queryable: Queryable = { query };
-    await query(`SET statement_timeout = 0; SET idle_session_timeout = 0`).catch(() => query('SET statement_timeout = 0'));
+    await query(`SET statement_timeout = 0; SET idle_session_timeout = 0`).catch(() =>
+      query('SET statement_timeout = 0'),
+    );
     for (const channel of options.channels) await query(`LISTEN ${quoteIdentifier(channel)}`);
     await options.onConnect(queryable);
     if (lost || closed) {

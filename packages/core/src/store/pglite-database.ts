@@ -15,12 +15,18 @@ export interface PGliteDatabaseOptions {
 
 // Every type comes as text on lanes, as from `pg`.
 const RAW = Object.fromEntries(
-  [16, 20, 21, 23, 25, 114, 700, 701, 1043, 1114, 1184, 1700, 3802].map((oid) => [oid, (value: string) => value]),
+  [16, 20, 21, 23, 25, 114, 700, 701, 1043, 1114, 1184, 1700, 3802].map((oid) => [
+    oid,
+    (value: string) => value,
+  ]),
 );
 
 export function openPGliteDatabase(options: PGliteDatabaseOptions): Database {
   const qualify = createQualifier(options.schema);
-  let live: PGliteInterface | undefined = 'dataDir' in options.connection && !('query' in options.connection) ? undefined : (options.connection as PGliteInterface);
+  let live: PGliteInterface | undefined =
+    'dataDir' in options.connection && !('query' in options.connection)
+      ? undefined
+      : (options.connection as PGliteInterface);
   const own = live === undefined;
   let unlock: (() => void) | undefined;
 
@@ -29,10 +35,17 @@ export function openPGliteDatabase(options: PGliteDatabaseOptions): Database {
     return live;
   };
 
-  const on = async <R = Row>(target: PGliteInterface | Transaction, text: string, params?: readonly unknown[]): Promise<QueryResult<R>> => {
+  const on = async <R = Row>(
+    target: PGliteInterface | Transaction,
+    text: string,
+    params?: readonly unknown[],
+  ): Promise<QueryResult<R>> => {
     database.onStatement?.(text);
-    const result = await target.query<R>(qualify(text), params as unknown[] | undefined);
-    return { rows: result.rows, rowCount: result.affectedRows && result.rows.length === 0 ? result.affectedRows : result.rows.length };
+    const result = await target.query<R>(text, params as unknown[] | undefined);
+    return {
+      rows: result.rows,
+      rowCount: result.affectedRows && result.rows.length === 0 ? result.affectedRows : result.rows.length,
+    };
   };
 
   const database: Database = {
@@ -61,11 +74,14 @@ export function openPGliteDatabase(options: PGliteDatabaseOptions): Database {
         unlock?.();
       }
     },
-    query: (text, params) => on(db(), text, params),
+    query: (text, params) => on(db(), qualify(text), params),
     lane: (): Lane => ({
       call: async (text, params) => {
         database.onStatement?.(text);
-        const result = await db().query<TextRow>(qualify(text), params as unknown[], { rowMode: 'array', parsers: RAW });
+        const result = await db().query<TextRow>(qualify(text), params as unknown[], {
+          rowMode: 'array',
+          parsers: RAW,
+        });
         // Without a turn of the event loop between call and answer the order of deliveries would differ from a server's.
         await new Promise(setImmediate);
         return result.rows;
@@ -77,7 +93,9 @@ export function openPGliteDatabase(options: PGliteDatabaseOptions): Database {
         database.onStatement?.('BEGIN');
         const level = transactionOptions.isolationLevel;
         if (level !== undefined || transactionOptions.readOnly) {
-          await tx.query(`SET TRANSACTION ISOLATION LEVEL ${level ?? 'READ COMMITTED'}${transactionOptions.readOnly ? ', READ ONLY' : ''}`);
+          await tx.query(
+            `SET TRANSACTION ISOLATION LEVEL ${level ?? 'READ COMMITTED'}${transactionOptions.readOnly ? ', READ ONLY' : ''}`,
+          );
         }
         const queryable: Queryable = { query: (text, params) => on(tx, text, params) };
         const value = await body(queryable);

@@ -11,7 +11,7 @@ export function quoteIdentifier(name: string): string {
 /** Any legal identifier: 1 to 63 bytes without NUL. Longer ones would be cut silently by the server. */
 export function checkSchemaName(name: string): string {
   const bytes = typeof name === 'string' ? Buffer.byteLength(name) : 0;
-  if (bytes === 0 || bytes > 63 || name.includes('\0') || !name.isWellFormed()) {
+  if (bytes === 0 || bytes > 63 || name.includes('\0') || /\p{Surrogate}/u.test(name)) {
     throw new ConfigurationError(
       `schema must be a Postgres identifier of 1 to 63 bytes without NUL, not ${JSON.stringify(name)}`,
     );

@@ -1,0 +1,59 @@
+// What the verbs share: the registry and codec that live as long as the Pawl, and the runtime of its launch.
+
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Codec } from '../codec/index.ts';
+import type { Activation } from '../engine/activation.ts';
+import type { Registry } from '../engine/registry.ts';
+import { OUTSIDE, type Scope } from '../engine/scope.ts';
+import { InStepError, NotInWorkflowError, NotLaunchedError } from '../errors/index.ts';
+import type { Emitter } from '../telemetry/events.ts';
+import type { Runtime } from './runtime.ts';
+import { recordedCall } from './workflows.ts';
+
+export class PawlCore {
+  readonly storage = new AsyncLocalStorage<Scope>();
+  readonly codec: Codec;
+  readonly registry: Registry;
+  readonly events: Emitter;
+  runtime: Runtime | undefined;
+  state: 'idle' | 'launching' | 'ready' | 'stopping' = 'idle';
+
+  constructor(codec: Codec, registry: Registry, events: Emitter) {
+    this.codec = codec;
+    this.registry = registry;
+    this.events = events;
+  }
+
+  scope(): Scope {
+    return this.storage.getStore() ?? OUTSIDE;
+  }
+
+  /** The runtime, or the error of a verb that came too early or too late. */
+  running(verb: string): Runtime {
+    if (this.runtime === undefined || this.state === 'idle' || this.state === 'launching') {
+      throw new NotLaunchedError(verb, this.state === 'launching' ? 'launching' : 'idle');
+    }
+    // Steps that still finish may use what they need; new work from outside is refused.
+    if (this.state === 'stopping' && this.scope().activation === undefined)
+      throw new NotLaunchedError(verb, 'stopping');
+    return this.runtime;
+  }
+
+  /** The running workflow, for verbs that only exist inside of one and outside of its steps. */
+  inWorkflow(verb: string): Activation {
+    const { activation, step, inTransaction } = this.scope();
+    if (step !== undefined || inTransaction)
+      throw new InStepError(verb, inTransaction ? 'transaction' : 'step', activation?.workflowID);
+    if (activation === undefined) throw new NotInWorkflowError(verb);
+    return activation;
+  }
+
+  recordedCall<T>(name: string, run: () => Promise<T>): Promise<T> {
+    return recordedCall(this, name, run);
+  }
+
+  /** A workflow was registered; after launch it takes part from now on. */
+  registered(): void {
+    if (this.state === 'ready') this.runtime?.claimSoon();
+  }
+}

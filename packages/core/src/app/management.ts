@@ -1,0 +1,289 @@
+// Management: what operators and programs do with workflows by their ids. Inside a workflow each verb is a recorded
+// step.
+
+import { randomUUID } from 'node:crypto';
+import { checkWorkflowID } from '../codec/index.ts';
+import {
+  ConfigurationError,
+  NonExistentWorkflowError,
+  ValidationError,
+  WorkflowIDInUseError,
+} from '../errors/index.ts';
+import { cancel, forget, fork, resume } from '../store/lifecycle.ts';
+import * as reading from '../store/reading.ts';
+import type { PawlCore } from './core.ts';
+import { toStatus, type WorkflowState, type WorkflowStatus } from './status.ts';
+import { createHandle, type JsonValue, type WorkflowHandle } from './workflows.ts';
+
+export interface WorkflowFilter {
+  workflowIDs?: string[];
+  idPrefix?: string;
+  name?: string | string[];
+  status?: WorkflowState | WorkflowState[];
+  /** Created at or after, at or before. */
+  startTime?: Date | string | number;
+  endTime?: Date | string | number;
+  queueName?: string;
+  executorID?: string;
+  applicationVersion?: string;
+  parentWorkflowID?: string;
+  authenticatedUser?: string;
+  /** Those that have at least these. */
+  attributes?: Record<string, JsonValue>;
+  /** Default 100, at most 10,000. */
+  limit?: number;
+  /** From the answer before this one. */
+  cursor?: string;
+  /** By creation. Default 'asc': oldest first. */
+  sort?: 'asc' | 'desc';
+  load?: ('input' | 'output')[];
+}
+
+export interface WorkflowList {
+  workflows: WorkflowStatus[];
+  /** For the next page; absent on the last. */
+  cursor?: string;
+}
+
+export interface StepInfo {
+  stepID: number;
+  kind: string;
+  name: string;
+  output: unknown;
+  error: unknown;
+  childWorkflowID: string | null;
+  attempts: number;
+  startedAt: number | null;
+  /** null while it waits or runs. */
+  completedAt: number | null;
+}
+
+export async function listWorkflows(core: PawlCore, filter: WorkflowFilter = {}): Promise<WorkflowList> {
+  const { database } = core.running('listWorkflows');
+  const { limit = 100 } = filter;
+  if (!Number.isInteger(limit) || limit < 1 || limit > 10_000) {
+    throw new ValidationError(`limit must be a whole number from 1 to 10000, not ${String(limit)}.`);
+  }
+  const rows = await reading.listWorkflows(database, {
+    workflowIDs: filter.workflowIDs,
+    idPrefix: filter.idPrefix,
+    names: list(filter.name),
+    statuses: list(filter.status),
+    startTime: instant(filter.startTime, 'startTime'),
+    endTime: instant(filter.endTime, 'endTime'),
+    queueName: filter.queueName,
+    executorID: filter.executorID,
+    applicationVersion: filter.applicationVersion,
+    parentWorkflowID: filter.parentWorkflowID,
+    authenticatedUser: filter.authenticatedUser,
+    attributes: filter.attributes === undefined ? undefined : JSON.stringify(filter.attributes),
+    limit: limit + 1,
+    after: filter.cursor === undefined ? undefined : readCursor(filter.cursor),
+    descending: filter.sort === 'desc',
+    load: filter.load ?? [],
+  });
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const result: WorkflowList = { workflows: page.map((row) => toStatus(core.codec, row)) };
+  if (rows.length > limit && last !== undefined) {
+    result.cursor = Buffer.from(JSON.stringify([last.created_key, last.id])).toString('base64url');
+  }
+  return result;
+}
+
+function list<T>(value: T | T[] | undefined): T[] | undefined {
+  return value === undefined ? undefined : Array.isArray(value) ? value : [value as T];
+}
+
+function instant(value: Date | string | number | undefined, what: string): number | undefined {
+  if (value === undefined) return undefined;
+  const time = new Date(value).getTime();
+  if (Number.isNaN(time))
+    throw new ValidationError(`${what} must be a date, an ISO text or milliseconds of the epoch.`);
+  return time;
+}
+
+function readCursor(cursor: string): { createdKey: string; id: string } {
+  try {
+    const [createdKey, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as [unknown, unknown];
+    if (typeof createdKey === 'string' && typeof id === 'string' && !Number.isNaN(Date.parse(createdKey)))
+      return { createdKey, id };
+  } catch {
+    // Said below.
+  }
+  throw new ValidationError('cursor must be the one that listWorkflows() returned with the page before.');
+}
+
+/** Steps in the order of their ids, those that still wait included. */
+export async function listWorkflowSteps(core: PawlCore, workflowID: string): Promise<StepInfo[]> {
+  const rows = await reading.listSteps(core.running('listWorkflowSteps').database, workflowID);
+  return rows.map((row) => ({
+    stepID: row.step_id,
+    kind: row.kind,
+    name: row.name ?? row.kind,
+    output: core.codec.decode(row.output),
+    error: row.error === null ? null : core.codec.decodeError(row.error),
+    childWorkflowID: row.child_id ?? (row.kind === 'getResult' ? row.target : null),
+    attempts: row.attempts ?? 1,
+    startedAt: row.started_at,
+    completedAt: row.completed_at,
+  }));
+}
+
+export async function cancelWorkflows(
+  core: PawlCore,
+  ids: readonly string[],
+  options: { cancelChildren?: boolean } = {},
+): Promise<void> {
+  return core.recordedCall('cancelWorkflow', async () => {
+    const { database, engine, executor, hints } = core.running('cancelWorkflow');
+    for (const id of ids) checkWorkflowID(id);
+    const ended = await cancel(database, ids, options.cancelChildren ?? false);
+    for (const { workflowID, executor: owner } of ended) {
+      if (owner === engine.executor) executor.onCancelled(workflowID);
+      else if (owner !== null) hints.tell(owner, 'c', workflowID);
+    }
+    if (ended.length > 0) executor.onAftermath({ fired: true, ready: false, hints: [] });
+  });
+}
+
+export async function resumeWorkflows<R>(
+  core: PawlCore,
+  ids: readonly string[],
+): Promise<WorkflowHandle<R>[]> {
+  await core.recordedCall('resumeWorkflow', async () => {
+    const { database, engine, hints, claimSoon } = core.running('resumeWorkflow');
+    for (const id of ids) checkWorkflowID(id);
+    const found = await resume(database, ids);
+    for (const id of ids) if (!found.some((f) => f.workflowID === id)) throw new NonExistentWorkflowError(id);
+    for (const { workflowID, executor, changed } of found) {
+      if (!changed) continue;
+      const activation = engine.activations.get(workflowID);
+      if (activation !== undefined) engine.gone(activation, 'superseded');
+      if (executor !== null && executor !== engine.executor) hints.tell(executor, 'c', workflowID);
+    }
+    if (found.some((f) => f.changed)) claimSoon();
+  });
+  return ids.map((id) => createHandle<R>(core, id));
+}
+
+export interface ForkParams {
+  /** Default: random. */
+  newWorkflowID?: string;
+  /** Default: the version of whoever claims it. */
+  applicationVersion?: string;
+}
+
+export async function forkWorkflow<R>(
+  core: PawlCore,
+  workflowID: string,
+  fromStep: number,
+  params: ForkParams = {},
+): Promise<WorkflowHandle<R>> {
+  if (!Number.isInteger(fromStep) || fromStep < 0) {
+    throw new ConfigurationError(
+      `fromStep must be the id of a step, a whole number from 0, not ${String(fromStep)}.`,
+    );
+  }
+  const newWorkflowID = await core.recordedCall('forkWorkflow', async () => {
+    const { database, claimSoon } = core.running('forkWorkflow');
+    const id = params.newWorkflowID === undefined ? randomUUID() : checkWorkflowID(params.newWorkflowID);
+    const outcome = await fork(database, {
+      workflowID: checkWorkflowID(workflowID),
+      fromStep,
+      newWorkflowID: id,
+      nonce: randomUUID(),
+      version: params.applicationVersion ?? null,
+    });
+    if (outcome === null) throw new NonExistentWorkflowError(workflowID);
+    if (outcome === 'exists') throw new WorkflowIDInUseError(id, 'exists');
+    claimSoon();
+    return id;
+  });
+  return createHandle<R>(core, newWorkflowID);
+}
+
+export async function deleteWorkflow(core: PawlCore, workflowID: string): Promise<void> {
+  await core.recordedCall('deleteWorkflow', async () => {
+    const { database, engine, executor, hints } = core.running('deleteWorkflow');
+    const gone = await forget(database, [checkWorkflowID(workflowID)]);
+    if (gone.length === 0) throw new NonExistentWorkflowError(workflowID);
+    for (const { executor: owner } of gone) {
+      const activation = engine.activations.get(workflowID);
+      if (activation !== undefined) engine.gone(activation, 'deleted');
+      if (owner !== null && owner !== engine.executor) hints.tell(owner, 'w', workflowID);
+    }
+    executor.onAftermath({ fired: true, ready: false, hints: [] });
+  });
+}
+
+export interface EventInfo {
+  key: string;
+  value: unknown;
+  /** Rises with each value that the workflow sets. */
+  seq: number;
+  createdAt: number;
+}
+
+/** Every value that the workflow's events had, in order; the last of a key is its value. */
+export async function listEvents(core: PawlCore, workflowID: string): Promise<EventInfo[]> {
+  const rows = await reading.listEvents(core.running('listEvents').database, workflowID);
+  return rows.map((row) => ({
+    key: row.key,
+    value: core.codec.decode(row.value),
+    seq: row.seq,
+    createdAt: row.created_at,
+  }));
+}
+
+export interface MessageInfo {
+  id: string;
+  /** null: without topic. */
+  topic: string | null;
+  message: unknown;
+  /** The step that received it; null while it waits. */
+  consumedBy: number | null;
+  senderWorkflowID: string | null;
+  createdAt: number;
+}
+
+export async function listMessages(core: PawlCore, workflowID: string): Promise<MessageInfo[]> {
+  const rows = await reading.listMessages(core.running('listMessages').database, workflowID);
+  return rows.map((row) => ({
+    id: row.id,
+    topic: row.topic === '' ? null : row.topic,
+    message: core.codec.decode(row.body),
+    consumedBy: row.consumed_by,
+    senderWorkflowID: row.sender,
+    createdAt: row.created_at,
+  }));
+}
+
+export interface ExecutorInfo {
+  number: number;
+  executorID: string;
+  applicationVersion: string | null;
+  host: string | null;
+  pid: number | null;
+  startedAt: number;
+  leaseUntil: number;
+  /** When it stopped or was declared gone. */
+  goneAt: number | null;
+  /** Workflows that it runs. */
+  active: number;
+}
+
+export async function listExecutors(core: PawlCore): Promise<ExecutorInfo[]> {
+  const rows = await reading.listExecutors(core.running('listExecutors').database);
+  return rows.map((row) => ({
+    number: Number(row.number),
+    executorID: row.executor_id,
+    applicationVersion: row.application_version,
+    host: row.host,
+    pid: row.pid,
+    startedAt: row.started_at,
+    leaseUntil: row.lease_until,
+    goneAt: row.gone_at,
+    active: row.active,
+  }));
+}

@@ -1,0 +1,374 @@
+// The class Pawl: one instance per app, a list of delegations.
+
+import {
+  createCodec,
+  type Duration,
+  type ErrorClass,
+  toMilliseconds,
+  checkWorkflowID,
+  secondsToMilliseconds,
+} from '../codec/index.ts';
+import { createRegistry } from '../engine/registry.ts';
+import { ConfigurationError } from '../errors/index.ts';
+import { createEmitter } from '../telemetry/events.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { type PawlConfig, resolveConfig, type ResolvedConfig } from './config.ts';
+import { PawlCore } from './core.ts';
+import { setInternals } from './internals.ts';
+import * as management from './management.ts';
+import { startRuntime } from './runtime.ts';
+import { readStatus, type WorkflowStatus } from './status.ts';
+import type { EventKey, Topic } from './topics.ts';
+import * as verbs from './verbs.ts';
+import * as workflows from './workflows.ts';
+import type { RegisterOptions, StartParams, Workflow, WorkflowHandle } from './workflows.ts';
+import type { StepContext } from '../engine/step-context.ts';
+import type { StepOptions } from '../engine/steps.ts';
+import type { SqlClient, TransactionStepOptions } from '../engine/transactions.ts';
+import type { InputOf, OutputOf, SchemaOf } from './schema-types.ts';
+
+const DEFAULT_GRACE_SECONDS = 10;
+
+/**
+ * Durable workflows on a Postgres database. One instance per app; several in one process never see each other.
+ *
+ * @example
+ * const pawl = new Pawl({ database: process.env.DATABASE_URL });
+ * const greet = pawl.registerWorkflow(async function greet(name: string) {
+ *   const greeting = await pawl.runStep(() => fetchGreeting(), { name: 'fetchGreeting' });
+ *   await pawl.sleep('1h');
+ *   return `${greeting}, ${name}`;
+ * });
+ * await pawl.launch();
+ * await greet('Ada');
+ */
+export class Pawl {
+  readonly #core: PawlCore;
+  readonly #config: PawlConfig;
+  #resolved: ResolvedConfig | undefined;
+
+  /** Connects to nothing. */
+  constructor(config: PawlConfig = {}) {
+    this.#config = config;
+    this.#core = new PawlCore(
+      createCodec({ serializer: config.serializer }),
+      createRegistry(),
+      createEmitter(),
+    );
+    setInternals(this, this.#core);
+  }
+
+  /**
+   * Migrates, starts the executor, goes on with what this or other processes left. After `shutdown` it may be
+   * called again.
+   * @throws ConfigurationError if called twice, or with settings that cannot be
+   * @throws DatabaseUnavailableError if the database does not answer
+   */
+  async launch(overrides: Partial<PawlConfig> = {}): Promise<this> {
+    const core = this.#core;
+    if (core.state !== 'idle') {
+      throw new ConfigurationError(
+        `launch() was called while this Pawl is ${core.state}. Launch it once, and again only after shutdown().`,
+      );
+    }
+    const config = resolveConfig({ ...this.#config, ...overrides });
+    core.state = 'launching';
+    try {
+      this.#resolved = config;
+      core.registry.freeze(config.applicationVersion);
+      core.runtime = await startRuntime({
+        config,
+        codec: core.codec,
+        registry: core.registry,
+        storage: core.storage,
+        events: core.events,
+      });
+      core.state = 'ready';
+    } catch (error) {
+      core.state = 'idle';
+      throw error;
+    }
+    return this;
+  }
+
+  /** Stops claiming, lets running steps finish within the grace period, hands everything else to the peers. */
+  async shutdown(options: { graceSeconds?: number } = {}): Promise<void> {
+    const core = this.#core;
+    if (core.runtime === undefined || core.state !== 'ready') return;
+    const grace = secondsToMilliseconds(options.graceSeconds ?? DEFAULT_GRACE_SECONDS, 'graceSeconds');
+    core.state = 'stopping';
+    try {
+      await core.runtime.stop(grace);
+    } finally {
+      core.runtime = undefined;
+      core.state = 'idle';
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  get state(): 'idle' | 'launching' | 'ready' | 'stopping' {
+    return this.#core.state;
+  }
+
+  get executorID(): string {
+    return (this.#resolved ??= resolveConfig(this.#config)).executorID;
+  }
+
+  /** The configured one; '' where each workflow has the hash of its own source. */
+  get applicationVersion(): string {
+    return (this.#resolved ??= resolveConfig(this.#config)).applicationVersion ?? '';
+  }
+
+  get logger(): Logger {
+    return (this.#resolved ??= resolveConfig(this.#config)).logger;
+  }
+
+  /** Errors of this class come back as its instances, here and in every process that registers it. */
+  registerError(errorClass: ErrorClass, name?: string): void {
+    this.#core.codec.registerError(errorClass, name);
+  }
+
+  /**
+   * Makes a function a workflow. It must be deterministic: everything that may come out differently the next time
+   * (I/O, clocks, random numbers) belongs into steps.
+   * @throws ConfigurationError for a name that is empty or taken
+   */
+  registerWorkflow<S extends SchemaOf<unknown, unknown>, R>(
+    fn: (input: OutputOf<S>) => Promise<R>,
+    options: RegisterOptions & { input: S },
+  ): Workflow<[input: InputOf<S>], R>;
+  registerWorkflow<A extends unknown[], R>(
+    fn: (...args: A) => Promise<R>,
+    options?: RegisterOptions,
+  ): Workflow<A, R>;
+  registerWorkflow<A extends unknown[], R>(
+    fn: (...args: A) => Promise<R>,
+    options?: RegisterOptions,
+  ): Workflow<A, R> {
+    return workflows.registerWorkflow(this.#core, fn, options);
+  }
+
+  /**
+   * Starts a workflow; resolves once the start is durable.
+   * @throws WorkflowConflictError if the id belongs to another workflow
+   * @throws WorkflowIDInUseError as the duplicate policy says
+   * @throws SerializationError, ValidationError for an argument that cannot be stored or is not valid; nothing is written
+   * @example
+   * const handle = await pawl.startWorkflow(checkout, { workflowID: `order-${id}` })(order);
+   */
+  startWorkflow<A extends unknown[], R>(
+    workflow: Workflow<A, R>,
+    params?: StartParams,
+  ): (...args: A) => Promise<WorkflowHandle<R>>;
+  startWorkflow<R = unknown>(
+    workflow: string,
+    params?: StartParams,
+  ): (...args: unknown[]) => Promise<WorkflowHandle<R>>;
+  startWorkflow<R>(
+    workflow: { workflowName: string } | string,
+    params: StartParams = {},
+  ): (...args: unknown[]) => Promise<WorkflowHandle<R>> {
+    return (...args) => workflows.startWorkflow<unknown[], R>(this.#core, workflow, params, args);
+  }
+
+  /** A handle for an id, whether or not somebody started it yet. */
+  retrieveWorkflow<R = unknown>(workflowID: string): WorkflowHandle<R> {
+    return workflows.createHandle<R>(this.#core, checkWorkflowID(workflowID));
+  }
+
+  /** The first of these to end, well or not. Deterministic inside a workflow. */
+  waitFirst<R>(handles: readonly WorkflowHandle<R>[]): Promise<WorkflowHandle<R>> {
+    return Promise.race(
+      handles.map((handle) =>
+        handle.getResult().then(
+          () => handle,
+          () => handle,
+        ),
+      ),
+    );
+  }
+
+  /** All results; rejects with the first error. Deterministic inside a workflow. */
+  waitAll<R>(handles: readonly WorkflowHandle<R>[]): Promise<R[]> {
+    return Promise.all(handles.map((handle) => handle.getResult()));
+  }
+
+  /** The first workflow started in `fn` takes this id; a `send` outside a workflow takes it as its idempotency key. */
+  async withNextWorkflowID<T>(id: string, fn: () => Promise<T>): Promise<T> {
+    return this.#with({ nextWorkflowID: { id: checkWorkflowID(id), taken: false } }, fn);
+  }
+
+  /** Workflows started in `fn` have this timeout; null: none. */
+  async withWorkflowTimeout<T>(timeout: Duration | null, fn: () => Promise<T>): Promise<T> {
+    if (timeout !== null) toMilliseconds(timeout, 'workflow timeout');
+    return this.#with({ timeout }, fn);
+  }
+
+  /** Stored with the workflows started in `fn`, and inherited by their children. */
+  async withAuth<T>(auth: { user?: string; roles?: string[] }, fn: () => Promise<T>): Promise<T> {
+    return this.#with({ auth: { user: auth.user ?? null, roles: auth.roles ?? [] } }, fn);
+  }
+
+  #with<T>(settings: object, fn: () => Promise<T>): Promise<T> {
+    const scope = this.#core.scope();
+    return this.#core.storage.run({ ...scope, settings: { ...scope.settings, ...settings } }, fn);
+  }
+
+  /** Runs a function as a step: recorded once it returned or threw, never run again after that. */
+  runStep<R>(fn: (step: StepContext) => Promise<R> | R, options?: StepOptions): Promise<R> {
+    return verbs.runStep(this.#core, fn, options);
+  }
+
+  /** A function that runs as a step wherever it is called in a workflow, and plainly elsewhere. */
+  registerStep<A extends unknown[], R>(
+    fn: (...args: A) => Promise<R> | R,
+    options?: StepOptions,
+  ): (...args: A) => Promise<R> {
+    const named = { ...options, name: options?.name ?? (fn.name || 'step') };
+    return (...args) => verbs.runStep(this.#core, () => fn(...args), named);
+  }
+
+  /** Runs SQL in one database transaction, with its checkpoint: it commits exactly once. */
+  runTransaction<R>(fn: (tx: SqlClient) => Promise<R>, options?: TransactionStepOptions): Promise<R> {
+    return verbs.runTransaction(this.#core, fn, options);
+  }
+
+  registerTransaction<A extends unknown[], R>(
+    fn: (tx: SqlClient, ...args: A) => Promise<R>,
+    options?: TransactionStepOptions,
+  ): (...args: A) => Promise<R> {
+    const named = { ...options, name: options?.name ?? (fn.name || 'step') };
+    return (...args) => verbs.runTransaction(this.#core, (tx) => fn(tx, ...args), named);
+  }
+
+  /** Sleeps durably: over restarts, for months if need be, without memory while it is long. */
+  sleep(duration: Duration): Promise<void> {
+    return verbs.sleep(this.#core, duration);
+  }
+
+  sleepUntil(date: Date): Promise<void> {
+    return verbs.sleepUntil(this.#core, date);
+  }
+
+  /** Publishes a value under a key of the running workflow. The last value wins; with `once` a second one is an error. */
+  setEvent<T>(key: string | EventKey<T>, value: T, options?: { once?: boolean }): Promise<void> {
+    return verbs.setEvent(this.#core, key, value, options);
+  }
+
+  /** The value of an event; waits for it. null after `timeoutSeconds` (default 60; Infinity: for ever). */
+  getEvent<T>(workflowID: string, key: string | EventKey<T>, timeoutSeconds?: number): Promise<T | null> {
+    return verbs.getEvent(this.#core, workflowID, key, timeoutSeconds);
+  }
+
+  /**
+   * Sends a message to a workflow; durable when it resolves.
+   * @throws NonExistentWorkflowError unless `onMissing: 'park'`
+   */
+  send<T>(
+    destinationID: string,
+    message: T,
+    topic?: string | Topic<T>,
+    options?: verbs.SendOptions,
+  ): Promise<void> {
+    return verbs.send(this.#core, destinationID, message, topic, options);
+  }
+
+  /** The next message to the running workflow, first in, first out per topic. null after `timeoutSeconds` (default 60). */
+  recv<T>(topic?: string | Topic<T>, timeoutSeconds?: number): Promise<T | null> {
+    return verbs.recv(this.#core, topic, timeoutSeconds);
+  }
+
+  /** The time, recorded. */
+  now(): Promise<Date> {
+    return verbs.now(this.#core);
+  }
+
+  /** A random UUID, recorded. */
+  randomUUID(): Promise<string> {
+    return verbs.randomUUID(this.#core);
+  }
+
+  /** The workflow that runs the calling code, if one does. */
+  get workflowID(): string | undefined {
+    return this.#core.scope().activation?.workflowID;
+  }
+
+  /** The step that runs the calling code, or the one called last. */
+  get stepID(): number | undefined {
+    const { activation, step } = this.#core.scope();
+    if (step !== undefined) return step.stepID;
+    return activation !== undefined && activation.lastStepID >= 0 ? activation.lastStepID : undefined;
+  }
+
+  /** Aborted when the workflow is cancelled, or not run by this process any more. */
+  get signal(): AbortSignal | undefined {
+    const { activation, step } = this.#core.scope();
+    return step !== undefined && step.stepID >= 0 ? step.signal : activation?.signal;
+  }
+
+  getWorkflowStatus(workflowID: string): Promise<WorkflowStatus | null> {
+    return this.#core.recordedCall('getStatus', () => readStatus(this.#core, workflowID));
+  }
+
+  listWorkflows(filter?: management.WorkflowFilter): Promise<management.WorkflowList> {
+    return this.#core.recordedCall('listWorkflows', () => management.listWorkflows(this.#core, filter));
+  }
+
+  listWorkflowSteps(workflowID: string): Promise<management.StepInfo[]> {
+    return this.#core.recordedCall('listWorkflowSteps', () =>
+      management.listWorkflowSteps(this.#core, workflowID),
+    );
+  }
+
+  listEvents(workflowID: string): Promise<management.EventInfo[]> {
+    return this.#core.recordedCall('listEvents', () => management.listEvents(this.#core, workflowID));
+  }
+
+  listMessages(workflowID: string): Promise<management.MessageInfo[]> {
+    return this.#core.recordedCall('listMessages', () => management.listMessages(this.#core, workflowID));
+  }
+
+  listExecutors(): Promise<management.ExecutorInfo[]> {
+    return this.#core.recordedCall('listExecutors', () => management.listExecutors(this.#core));
+  }
+
+  /** Ends a workflow that has not ended. What runs sees it at its next durable operation, waits at once. */
+  cancelWorkflow(workflowID: string, options?: { cancelChildren?: boolean }): Promise<void> {
+    return management.cancelWorkflows(this.#core, [workflowID], options);
+  }
+
+  cancelWorkflows(workflowIDs: readonly string[], options?: { cancelChildren?: boolean }): Promise<void> {
+    return management.cancelWorkflows(this.#core, workflowIDs, options);
+  }
+
+  /** Goes on from the last completed step, on the current version. One that runs or has ended well is left alone. */
+  async resumeWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
+    return (await management.resumeWorkflows<R>(this.#core, [workflowID]))[0] as WorkflowHandle<R>;
+  }
+
+  resumeWorkflows<R = unknown>(workflowIDs: readonly string[]): Promise<WorkflowHandle<R>[]> {
+    return management.resumeWorkflows<R>(this.#core, workflowIDs);
+  }
+
+  /** A new workflow, with a new id, with the same input. */
+  restartWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
+    return management.forkWorkflow<R>(this.#core, workflowID, 0);
+  }
+
+  /** A new workflow with the same input that has the steps before `fromStep` already. */
+  forkWorkflow<R = unknown>(
+    workflowID: string,
+    fromStep: number,
+    params?: management.ForkParams,
+  ): Promise<WorkflowHandle<R>> {
+    return management.forkWorkflow<R>(this.#core, workflowID, fromStep, params);
+  }
+
+  /** Forgets a workflow with all that belongs to it. */
+  deleteWorkflow(workflowID: string): Promise<void> {
+    return management.deleteWorkflow(this.#core, workflowID);
+  }
+}

@@ -1,0 +1,208 @@
+// The composition root: one launch, wired. Database, lanes, journal, engine, worker; started and stopped in order.
+
+import type { AsyncLocalStorage } from 'node:async_hooks';
+import type { Codec } from '../codec/index.ts';
+import { createEngine, type Engine } from '../engine/engine.ts';
+import type { Outcome } from '../engine/outcome.ts';
+import type { Registry } from '../engine/registry.ts';
+import type { Scope } from '../engine/scope.ts';
+import { NotLaunchedError } from '../errors/index.ts';
+import type { Database } from '../store/database.ts';
+import { migrate } from '../store/migrate.ts';
+import type { Emitter } from '../telemetry/events.ts';
+import { createClaimer } from '../worker/claimer.ts';
+import { createExecutor, type Executor } from '../worker/executor.ts';
+import { createHints, type Hints } from '../worker/hints.ts';
+import { createWatcher, type Watcher } from '../worker/watcher.ts';
+import { createDatabase, type ResolvedConfig } from './config.ts';
+
+export interface Runtime {
+  readonly database: Database;
+  readonly engine: Engine;
+  readonly executor: Executor;
+  readonly hints: Hints;
+  /** How a workflow ends, wherever it runs. Rejects when this process stops first. */
+  outcome(workflowID: string): { promise: Promise<Outcome>; abandon: () => void };
+  /** The value of an event, wherever it is set. */
+  event(workflowID: string, key: string): { promise: Promise<string | null>; abandon: () => void };
+  /** Something was made claimable by this process. */
+  claimSoon(): void;
+  stop(graceMs: number): Promise<void>;
+}
+
+export interface RuntimeOptions {
+  config: ResolvedConfig;
+  codec: Codec;
+  registry: Registry;
+  storage: AsyncLocalStorage<Scope>;
+  events: Emitter;
+}
+
+interface Listener {
+  found: (outcome: Outcome) => void;
+  moved: () => void;
+}
+
+export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const { config, events } = options;
+  const database = createDatabase(config);
+  if (events.has('statement')) database.onStatement = (text) => events.emit('statement', { text });
+  await database.open();
+  try {
+    if (config.migrate) await migrate(database);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+
+  const journalLanes = [database.lane('journal 1'), database.lane('journal 2')];
+  const controlLane = database.lane('control');
+  const listeners = new Map<string, Set<Listener>>();
+  const eventListeners = new Map<string, Set<(value: string | null) => void>>();
+  let executor: Executor | undefined;
+
+  const engine = createEngine({
+    ...options,
+    ...config,
+    database,
+    journalLanes,
+    controlLane,
+    onAftermath: (aftermath) => executor?.onAftermath(aftermath),
+    onAvailability: (available, error) => {
+      if (available) config.logger.info('The database answers again');
+      else
+        config.logger.warn(
+          { err: error },
+          'The database does not answer; what is to be written waits for it',
+        );
+    },
+    onDeadline: () => executor?.poke(),
+    onFinished: (workflowID, outcome) => {
+      for (const listener of take(listeners, workflowID)) listener.found(outcome);
+    },
+    onGone: (workflowID) => {
+      for (const listener of take(listeners, workflowID)) listener.moved();
+    },
+    onEvent: (workflowID, key, value) => {
+      for (const found of [...(eventListeners.get(`${workflowID}\0${key}`) ?? [])]) found(value);
+    },
+  });
+  const watcher = createWatcher(
+    controlLane,
+    () => engine.executor,
+    (error) => config.logger.debug({ err: error }, 'A look for results failed; the next tick looks again'),
+  );
+  const hints = createHints(database, {
+    onReady: () => claimer.request(),
+    onWorkflow: (workflowID) => executor?.onHint(workflowID),
+    onCancelled: (workflowID) => executor?.onCancelled(workflowID),
+  });
+  const claimer = createClaimer(engine, controlLane, config.versioning === 'patch');
+  executor = createExecutor({
+    engine,
+    lane: controlLane,
+    hints,
+    claimer,
+    watcher,
+    executorID: config.executorID,
+    applicationVersion: config.applicationVersion,
+    leaseMs: config.leaseMs,
+  });
+
+  const close = async (): Promise<void> => {
+    await Promise.all([...journalLanes, controlLane].map((lane) => lane.close()));
+    await database.close();
+  };
+  try {
+    await executor.start();
+  } catch (error) {
+    await hints.close();
+    await close();
+    throw error;
+  }
+  const pending = new Set<(error: Error) => void>();
+
+  return {
+    database,
+    engine,
+    executor,
+    hints,
+    claimSoon: () => {
+      claimer.request();
+      hints.ready();
+    },
+    outcome: (workflowID) => {
+      let unsubscribe = () => {};
+      const promise = new Promise<Outcome>((resolve, reject) => {
+        const stopped = (error: Error) => reject(error);
+        pending.add(stopped);
+        const done = () => pending.delete(stopped);
+        const found = (outcome: Outcome) => {
+          done();
+          resolve(outcome);
+        };
+        const watchElsewhere = () => {
+          const end = watcher.subscribe(workflowID, undefined, ({ status, output, error }) =>
+            found({ status, output, error }),
+          );
+          unsubscribe = () => {
+            end();
+            done();
+          };
+        };
+        const state = engine.activations.get(workflowID)?.state;
+        if (state === 'running' || state === 'ended') {
+          const listener: Listener = { found, moved: watchElsewhere };
+          add(listeners, workflowID, listener);
+          unsubscribe = () => {
+            remove(listeners, workflowID, listener);
+            done();
+          };
+        } else watchElsewhere();
+      });
+      return { promise, abandon: () => unsubscribe() };
+    },
+    event: (workflowID, key) => {
+      let unsubscribe = () => {};
+      const promise = new Promise<string | null>((resolve, reject) => {
+        const stopped = (error: Error) => reject(error);
+        pending.add(stopped);
+        const name = `${workflowID}\0${key}`;
+        const found = (value: string | null) => {
+          unsubscribe();
+          resolve(value);
+        };
+        const end = watcher.subscribe(workflowID, key, ({ output }) => found(output));
+        add(eventListeners, name, found);
+        unsubscribe = () => {
+          end();
+          remove(eventListeners, name, found);
+          pending.delete(stopped);
+        };
+      });
+      return { promise, abandon: () => unsubscribe() };
+    },
+    stop: async (graceMs) => {
+      await executor.stop(graceMs);
+      for (const stopped of [...pending]) stopped(new NotLaunchedError('getResult', 'stopping'));
+      await close();
+    },
+  };
+}
+
+function add<T>(map: Map<string, Set<T>>, key: string, value: T): void {
+  const set = map.get(key);
+  if (set === undefined) map.set(key, new Set([value]));
+  else set.add(value);
+}
+
+function remove<T>(map: Map<string, Set<T>>, key: string, value: T): void {
+  const set = map.get(key);
+  if (set?.delete(value) && set.size === 0) map.delete(key);
+}
+
+function take<T>(map: Map<string, Set<T>>, key: string): Set<T> | [] {
+  const set = map.get(key);
+  map.delete(key);
+  return set ?? [];
+}

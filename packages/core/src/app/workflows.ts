@@ -1,0 +1,313 @@
+// Registration, starts and handles: the typed surface over the engine's starts.
+
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { checkWorkflowID, type Duration, secondsToMilliseconds, toMilliseconds } from '../codec/index.ts';
+import { readOutcome } from '../engine/outcome.ts';
+import type { DuplicatePolicy, Registration, WorkflowFunction } from '../engine/registry.ts';
+import { OUTSIDE, type Scope, takeNextID } from '../engine/scope.ts';
+import { startChild, startFromOutside, startWithin, type StartRequest } from '../engine/starts.ts';
+import { runStep } from '../engine/steps.ts';
+import { wait, waitKeys } from '../engine/waits.ts';
+import {
+  ConfigurationError,
+  InStepError,
+  NonExistentWorkflowError,
+  NotRegisteredError,
+  TimeoutError,
+  UnknownQueueError,
+} from '../errors/index.ts';
+import type { Queryable } from '../store/database.ts';
+import { cancelWorkflows } from './management.ts';
+import type { PawlCore } from './core.ts';
+import { readStatus, type WorkflowStatus } from './status.ts';
+import { validate } from './topics.ts';
+
+export interface RegisterOptions {
+  /** Default: the function's name. Must be unique. */
+  name?: string;
+  /** Checks and converts the argument before it is stored. Any Standard Schema. */
+  input?: StandardSchemaV1;
+  /** How often a workflow may be taken over after its process died. Default 100; 0: never retried after a crash. */
+  maxRecoveryAttempts?: number;
+  /** Cancels a run that takes longer. Default: none. */
+  timeout?: Duration;
+  /** What a second start of an id gets. Default 'return-existing'. */
+  duplicatePolicy?: DuplicatePolicy;
+}
+
+/** A registered workflow: calling it runs it and waits for its result. */
+export interface Workflow<A extends unknown[], R> {
+  (...args: A): Promise<R>;
+  readonly workflowName: string;
+}
+
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
+
+/** A transaction of the caller's: a `pg` client, a PGlite transaction, a postgres.js `sql` of `begin`. */
+export type SqlClientLike =
+  | { query(text: string, params?: unknown[]): Promise<{ rows: unknown[] }> }
+  | { unsafe(text: string, params?: never[]): PromiseLike<unknown[]> };
+
+export interface StartParams {
+  /** Default: random; for a child `{parentID}-{stepID}`. The same id twice runs once. */
+  workflowID?: string;
+  duplicatePolicy?: DuplicatePolicy;
+  /** null: none, not even the parent's. */
+  timeout?: Duration | null;
+  queueName?: string;
+  priority?: number;
+  deduplicationID?: string;
+  partitionKey?: string;
+  delay?: Duration;
+  attributes?: Record<string, JsonValue>;
+  applicationVersion?: string;
+  /** Start inside this transaction: exists if and only if it commits, runs after it. */
+  transaction?: SqlClientLike;
+}
+
+export interface WorkflowHandle<R> {
+  readonly workflowID: string;
+  /** null if there is no such workflow. */
+  getStatus(): Promise<WorkflowStatus | null>;
+  /**
+   * The result; rejects with the workflow's error. An id that nobody started yet is waited for.
+   * @throws TimeoutError if it takes longer than `timeoutSeconds`
+   */
+  getResult(options?: { timeoutSeconds?: number }): Promise<R>;
+  cancel(options?: { cancelChildren?: boolean }): Promise<void>;
+}
+
+export function registerWorkflow<A extends unknown[], R>(
+  core: PawlCore,
+  fn: (...args: A) => Promise<R>,
+  options: RegisterOptions = {},
+): Workflow<A, R> {
+  if (typeof fn !== 'function') throw new ConfigurationError('registerWorkflow() takes a function.');
+  const name = options.name ?? fn.name;
+  if (name === '') {
+    throw new ConfigurationError(
+      'A workflow needs a name: register a named function, or give registerWorkflow(fn, { name }).',
+    );
+  }
+  const { maxRecoveryAttempts = 100 } = options;
+  if (!Number.isInteger(maxRecoveryAttempts) || maxRecoveryAttempts < 0) {
+    throw new ConfigurationError(
+      `maxRecoveryAttempts of workflow "${name}" must be a whole number of at least 0, not ${maxRecoveryAttempts}.`,
+    );
+  }
+  core.registry.add({
+    name,
+    fn: fn as unknown as WorkflowFunction,
+    input: options.input,
+    maxRecoveryAttempts,
+    timeoutMs:
+      options.timeout === undefined
+        ? undefined
+        : toMilliseconds(options.timeout, `timeout of workflow "${name}"`),
+    duplicatePolicy: options.duplicatePolicy ?? 'return-existing',
+  });
+  core.registered();
+  const workflow = async (...args: A): Promise<R> => {
+    const handle = await startWorkflow<A, R>(core, name, {}, args);
+    return handle.getResult();
+  };
+  return Object.defineProperties(workflow, {
+    name: { value: name },
+    workflowName: { value: name },
+  }) as unknown as Workflow<A, R>;
+}
+
+export async function startWorkflow<A extends unknown[], R>(
+  core: PawlCore,
+  workflow: { workflowName: string } | string,
+  params: StartParams,
+  args: A,
+): Promise<WorkflowHandle<R>> {
+  const runtime = core.running('startWorkflow');
+  const name =
+    typeof workflow === 'string'
+      ? workflow
+      : (workflow as { workflowName?: string } | undefined)?.workflowName;
+  if (name === undefined)
+    throw new NotRegisteredError(String((workflow as { name?: string } | undefined)?.name ?? workflow));
+  const registration = core.registry.get(name);
+  const scope = core.scope();
+  if (scope.step !== undefined && params.transaction === undefined) {
+    throw new InStepError(
+      'startWorkflow',
+      scope.inTransaction ? 'transaction' : 'step',
+      scope.activation?.workflowID,
+    );
+  }
+  if (params.queueName !== undefined) throw new UnknownQueueError(params.queueName, params.workflowID);
+  const request: StartRequest = {
+    registration,
+    workflowID:
+      params.workflowID === undefined ? takeNextID(scope.settings) : checkWorkflowID(params.workflowID),
+    input: null,
+    duplicatePolicy: params.duplicatePolicy ?? registration.duplicatePolicy,
+    timeoutMs: timeoutOf(params, scope, registration),
+    priority: params.priority,
+    attributes: params.attributes === undefined ? undefined : JSON.stringify(params.attributes),
+    auth: scope.settings.auth ?? scope.activation?.auth,
+  };
+  const { engine } = runtime;
+  const parent = scope.activation;
+  let workflowID: string;
+  if (parent !== undefined && scope.step === undefined) {
+    workflowID = await startChild(engine, parent, request, () => encodeInput(core, registration, args));
+  } else {
+    request.input = await encodeInput(core, registration, args);
+    workflowID =
+      params.transaction === undefined
+        ? await startFromOutside(engine, request)
+        : await startWithin(engine, clientOf(params.transaction), request, parent);
+  }
+  return createHandle<R>(core, workflowID);
+}
+
+/** The stored form of the arguments; a promise only if the input schema is asynchronous. */
+function encodeInput(
+  core: PawlCore,
+  registration: Registration,
+  args: unknown[],
+): string | null | Promise<string | null> {
+  if (registration.input === undefined) return core.codec.encode(args);
+  const [first, ...rest] = args;
+  const valid = validate(registration.input, first, `The input of workflow "${registration.name}"`);
+  return valid instanceof Promise
+    ? valid.then((value: unknown) => core.codec.encode([value, ...rest]))
+    : core.codec.encode([valid, ...rest]);
+}
+
+function timeoutOf(params: StartParams, scope: Scope, registration: Registration): number | null | undefined {
+  const given = params.timeout !== undefined ? params.timeout : scope.settings.timeout;
+  if (given === null) return null;
+  if (given !== undefined) return toMilliseconds(given, `timeout of workflow "${registration.name}"`);
+  return registration.timeoutMs;
+}
+
+/** Any of the known clients as one that queries. */
+export function clientOf(client: SqlClientLike): Pick<Queryable, 'query'> {
+  if ('query' in client && typeof client.query === 'function') {
+    return { query: (text, params) => client.query(text, params as unknown[]) as never };
+  }
+  if ('unsafe' in client && typeof client.unsafe === 'function') {
+    return {
+      query: async (text, params) => {
+        const rows = await client.unsafe(text, params as never[]);
+        return { rows: [...rows] as never, rowCount: rows.length };
+      },
+    };
+  }
+  throw new ConfigurationError(
+    'transaction must be a client inside a transaction: of pg, PGlite or postgres.js.',
+  );
+}
+
+export function createHandle<R>(core: PawlCore, workflowID: string): WorkflowHandle<R> {
+  return {
+    workflowID,
+    getStatus: () => core.recordedCall('getStatus', () => readStatus(core, workflowID)),
+    getResult: (options) => getResult<R>(core, workflowID, options),
+    cancel: (options) => cancelWorkflows(core, [workflowID], options),
+  };
+}
+
+function getResult<R>(
+  core: PawlCore,
+  workflowID: string,
+  options: { timeoutSeconds?: number } = {},
+): Promise<R> {
+  try {
+    const runtime = core.running('getResult');
+    const { engine } = runtime;
+    const scope = core.scope();
+    const timeoutMs =
+      options.timeoutSeconds === undefined
+        ? Number.POSITIVE_INFINITY
+        : secondsToMilliseconds(options.timeoutSeconds, 'timeoutSeconds of getResult', {
+            allowInfinity: true,
+          });
+    const { activation } = scope;
+    if (activation !== undefined && scope.step === undefined) {
+      return (
+        activation.refusal() ??
+        new Promise<R>((resolve, reject) => {
+          wait(engine, activation, {
+            part: {
+              kind: 'getResult',
+              name: null,
+              target: workflowID,
+              timeoutMs: Number.isFinite(timeoutMs) ? timeoutMs : null,
+            },
+            key: waitKeys.result(workflowID),
+            deliver: ({ outcome, output, error }) => {
+              try {
+                resolve(readOutcome(core.codec, workflowID, { status: outcome ?? '', output, error }) as R);
+              } catch (thrown) {
+                reject(thrown as Error);
+              }
+            },
+            reject,
+          });
+        })
+      );
+    }
+    const { promise, abandon } = runtime.outcome(workflowID);
+    return withTimeout(
+      promise,
+      timeoutMs,
+      abandon,
+      () =>
+        new TimeoutError(
+          `Workflow "${workflowID}" did not end within ${timeoutMs / 1000} seconds. It goes on; ask again for its result.`,
+        ),
+    ).then((outcome) => readOutcome(core.codec, workflowID, outcome) as R);
+  } catch (error) {
+    return Promise.reject(error as Error);
+  }
+}
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** `late` undefined: resolves with null instead of rejecting. */
+export function withTimeout<T>(
+  promise: Promise<T>,
+  timeoutMs: number,
+  abandon: () => void,
+  late?: () => Error,
+): Promise<T> {
+  if (!Number.isFinite(timeoutMs)) return promise;
+  const end = performance.now() + timeoutMs;
+  return new Promise<T>((resolve, reject) => {
+    let timer: NodeJS.Timeout;
+    const arm = () => {
+      timer = setTimeout(
+        () => {
+          if (performance.now() < end - 1) {
+            arm();
+            return;
+          }
+          abandon();
+          if (late === undefined) resolve(null as T);
+          else reject(late());
+        },
+        Math.min(Math.max(0, end - performance.now()), LONGEST_TIMER_MS),
+      );
+    };
+    arm();
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+/** A management verb: inside a workflow it is a step, recorded and replayed. */
+export function recordedCall<T>(core: PawlCore, name: string, run: () => Promise<T>): Promise<T> {
+  const scope = core.storage.getStore() ?? OUTSIDE;
+  if (scope.activation === undefined || scope.step !== undefined) return run();
+  return runStep(core.running(name).engine, scope.activation, run, { name, retriesAllowed: false }, 'call');
+}
+
+export function missing(workflowID: string): NonExistentWorkflowError {
+  return new NonExistentWorkflowError(workflowID);
+}

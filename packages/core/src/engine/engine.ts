@@ -1,0 +1,267 @@
+// HOW a workflow runs: begins bodies, writes their ends, and keeps the activations of this process. When and which
+// is the worker's business.
+
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Codec } from '../codec/index.ts';
+import { SerializationError, WorkflowCancelledError, WorkflowTimeoutError } from '../errors/index.ts';
+import type { Database, Lane } from '../store/database.ts';
+import { block } from '../store/lifecycle.ts';
+import type { ClaimedWorkflow } from '../store/lifecycle.ts';
+import type { Aftermath } from '../store/operations.ts';
+import type { Emitter } from '../telemetry/events.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { Activation } from './activation.ts';
+import { DatabaseClock } from './clock.ts';
+import { Turns } from './delivery.ts';
+import type { EngineHost } from './host.ts';
+import { createJournal } from './journal.ts';
+import type { Outcome } from './outcome.ts';
+import type { Registry, WorkflowFunction } from './registry.ts';
+import { NO_SETTINGS, type Scope } from './scope.ts';
+import type { StepRetryOptions } from './steps.ts';
+import { WaitIndex, waitKeys } from './waits.ts';
+
+export interface EngineOptions {
+  storage: AsyncLocalStorage<Scope>;
+  codec: Codec;
+  database: Database;
+  events: Emitter;
+  logger: Logger;
+  registry: Registry;
+  stepDefaults: StepRetryOptions;
+  parkAfterMs: number;
+  journalLanes: readonly Lane[];
+  controlLane: Lane;
+  onAftermath: (aftermath: Aftermath) => void;
+  onAvailability: (available: boolean, error?: unknown) => void;
+  /** A workflow's deadline may have passed: the database should look. */
+  onDeadline: () => void;
+  /** An end that is durable. */
+  onFinished: (workflowID: string, outcome: Outcome) => void;
+  /** It left this process without an end. */
+  onGone: (workflowID: string) => void;
+  onEvent: (workflowID: string, key: string, value: string | null) => void;
+}
+
+export interface Engine extends EngineHost {
+  /** Runs what was claimed, from its journal. */
+  recover(claimed: ClaimedWorkflow): void;
+  /** Waits until no step function runs, at most so long. */
+  quiesce(graceMs: number): Promise<void>;
+}
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export function createEngine(options: EngineOptions): Engine {
+  const { codec, events, logger, storage } = options;
+  const activations = new Map<string, Activation>();
+  const waits = new WaitIndex();
+
+  const engine: Engine = {
+    ...{ storage, codec, database: options.database, events, logger, registry: options.registry },
+    ...{ stepDefaults: options.stepDefaults, parkAfterMs: options.parkAfterMs },
+    clock: new DatabaseClock(),
+    turns: new Turns(),
+    waits,
+    activations,
+    executor: 0,
+    draining: false,
+    journal: createJournal({
+      lanes: options.journalLanes,
+      executor: () => engine.executor,
+      events,
+      onAftermath: options.onAftermath,
+      onAvailability: options.onAvailability,
+    }),
+
+    run: (activation, input) => {
+      const { workflowID, registration } = activation;
+      activations.get(workflowID)?.die(new Error('A later activation of this workflow took its place.'));
+      activations.set(workflowID, activation);
+      if (events.has('workflow.activated')) {
+        events.emit('workflow.activated', {
+          workflowID,
+          workflowName: registration.name,
+          recordedSteps: activation.recordedSteps,
+        });
+      }
+      armDeadline(activation);
+      const scope: Scope = { activation, step: undefined, inTransaction: false, settings: NO_SETTINGS };
+      let body: Promise<unknown>;
+      try {
+        const args = codec.decode(input) as never[];
+        body = Promise.resolve(storage.run(scope, () => (registration.fn as WorkflowFunction)(...args)));
+      } catch (error) {
+        body = Promise.reject(error as Error);
+      }
+      body.then(
+        (value) => ended(activation, () => ({ status: 'SUCCESS', output: codec.encode(value), error: null })),
+        (error: unknown) =>
+          ended(activation, () => ({ status: 'ERROR', output: null, error: codec.encodeError(error) })),
+      );
+    },
+
+    recover: (claimed) => {
+      const { workflowID, fence, nonce, deadline } = claimed;
+      const auth =
+        claimed.roles === null
+          ? undefined
+          : { user: claimed.user, roles: JSON.parse(claimed.roles) as string[] };
+      const registration = options.registry.get(claimed.name);
+      engine.run(
+        new Activation(engine, {
+          workflowID,
+          registration,
+          fence,
+          nonce,
+          deadline,
+          auth,
+          journal: claimed.journal,
+        }),
+        claimed.input,
+      );
+    },
+
+    finished: (activation, outcome) => {
+      const { workflowID, registration } = activation;
+      remove(activation);
+      if (events.has('workflow.ended')) {
+        events.emit('workflow.ended', {
+          workflowID,
+          workflowName: registration.name,
+          status: outcome.status,
+        });
+      }
+      waits.pokeResult(workflowID, outcome);
+      options.onFinished(workflowID, outcome);
+    },
+
+    gone: (activation, why) => {
+      const { workflowID, registration } = activation;
+      if (activation.state === 'dead') return;
+      activation.die(new Error(`Workflow "${workflowID}" is not run by this process any more (${why}).`));
+      remove(activation);
+      if (why === 'parked' && events.has('workflow.parked'))
+        events.emit('workflow.parked', { workflowID, workflowName: registration.name });
+      waits.unlocal(workflowID);
+      options.onGone(workflowID);
+    },
+
+    cancelled: (activation) => {
+      if (activation.state !== 'running' && activation.state !== 'ended') return;
+      const { workflowID, registration, deadline } = activation;
+      const late = deadline !== null && deadline <= engine.clock.now();
+      activation.cancel(late ? new WorkflowTimeoutError(workflowID) : new WorkflowCancelledError(workflowID));
+      if (events.has('workflow.ended'))
+        events.emit('workflow.ended', { workflowID, workflowName: registration.name, status: 'CANCELLED' });
+      // Those who wait read the row: it says whether it was a caller or the deadline.
+      waits.unlocal(workflowID);
+      options.onGone(workflowID);
+    },
+
+    block: (activation, reason) => {
+      const { workflowID, fence, registration } = activation;
+      if (activation.state === 'dead') return;
+      logger.error({ workflowID, err: reason }, reason.message);
+      activation.die(reason);
+      remove(activation);
+      if (events.has('workflow.blocked'))
+        events.emit('workflow.blocked', {
+          workflowID,
+          workflowName: registration.name,
+          reason: reason.message,
+        });
+      waits.unlocal(workflowID);
+      options.onGone(workflowID);
+      block(options.controlLane, workflowID, fence, `${reason.name}: ${reason.message}`).catch(
+        (error: unknown) =>
+          logger.error(
+            { workflowID, err: error },
+            'Could not write why the workflow is blocked; its lease will end instead',
+          ),
+      );
+    },
+
+    eventSet: (workflowID, key, value) => {
+      waits.poke(waitKeys.event(workflowID, key));
+      options.onEvent(workflowID, key, value);
+    },
+
+    quiesce: async (graceMs) => {
+      const end = performance.now() + graceMs;
+      const busy = () => [...activations.values()].some((activation) => activation.running > 0);
+      while (busy() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
+    },
+  };
+
+  function armDeadline(activation: Activation): void {
+    if (activation.deadline === null) return;
+    const remaining = activation.deadline - engine.clock.now();
+    activation.deadlineTimer = setTimeout(
+      () => (remaining > LONGEST_TIMER_MS ? armDeadline(activation) : options.onDeadline()),
+      Math.max(0, Math.min(remaining + 1, LONGEST_TIMER_MS)),
+    );
+  }
+
+  /** The body is through. Its end is written after everything else that it wrote. */
+  function ended(
+    activation: Activation,
+    read: () => { status: 'SUCCESS' | 'ERROR'; output: string | null; error: string | null },
+  ): void {
+    if (activation.state === 'cancelled') {
+      remove(activation);
+      return;
+    }
+    if (activation.state !== 'running' || engine.draining) return;
+    const uncalled = activation.delivery.uncalled;
+    if (uncalled !== undefined) {
+      activation.refuseReplay(uncalled.stepID, uncalled, null);
+      return;
+    }
+    let end: { status: 'SUCCESS' | 'ERROR'; output: string | null; error: string | null };
+    try {
+      end = read();
+    } catch (error) {
+      end = { status: 'ERROR', output: null, error: codec.encodeError(error) };
+    }
+    activation.state = 'ended';
+    activation.abandonWaits();
+    writeEnd(activation, end, true);
+  }
+
+  function writeEnd(
+    activation: Activation,
+    end: { status: 'SUCCESS' | 'ERROR'; output: string | null; error: string | null },
+    again: boolean,
+  ): void {
+    const { workflowID, fence } = activation;
+    engine.journal.add({
+      fenced: { workflowID, fence, stepID: null, seq: null, keep: false },
+      end,
+      settle: (answer) => {
+        if (answer === undefined || answer.outcome === 'written') engine.finished(activation, end);
+        else if (answer.outcome === 'cancelled') {
+          engine.cancelled(activation);
+          remove(activation);
+        } else engine.gone(activation, answer.outcome === 'deleted' ? 'deleted' : 'superseded');
+      },
+      fail: (error) => {
+        const problem = new SerializationError('$', `the database refused it: ${(error as Error).message}`, {
+          subject: 'result',
+          workflowID,
+          cause: error,
+        });
+        if (again)
+          writeEnd(activation, { status: 'ERROR', output: null, error: codec.encodeError(problem) }, false);
+        else engine.block(activation, error as Error);
+      },
+    });
+  }
+
+  function remove(activation: Activation): void {
+    clearTimeout(activation.deadlineTimer);
+    if (activations.get(activation.workflowID) === activation) activations.delete(activation.workflowID);
+  }
+
+  return engine;
+}

@@ -1,0 +1,47 @@
+// What the parts of the engine share: the services that `app` wires together, and the few things that must travel
+// from an activation to the engine that runs it.
+
+import type { AsyncLocalStorage } from 'node:async_hooks';
+import type { Codec } from '../codec/index.ts';
+import type { Database } from '../store/database.ts';
+import type { Emitter } from '../telemetry/events.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Activation } from './activation.ts';
+import type { DatabaseClock } from './clock.ts';
+import type { Turns } from './delivery.ts';
+import type { Journal } from './journal.ts';
+import type { Outcome } from './outcome.ts';
+import type { Registry } from './registry.ts';
+import type { Scope } from './scope.ts';
+import type { StepRetryOptions } from './steps.ts';
+import type { WaitIndex } from './waits.ts';
+
+export interface EngineHost {
+  readonly storage: AsyncLocalStorage<Scope>;
+  readonly codec: Codec;
+  readonly database: Database;
+  readonly journal: Journal;
+  readonly events: Emitter;
+  readonly logger: Logger;
+  readonly clock: DatabaseClock;
+  readonly registry: Registry;
+  readonly turns: Turns;
+  readonly waits: WaitIndex;
+  readonly activations: Map<string, Activation>;
+  readonly stepDefaults: StepRetryOptions;
+  readonly parkAfterMs: number;
+  /** The number of the incarnation. */
+  executor: number;
+  /** Shutting down: no durable call begins any more, running steps finish. */
+  draining: boolean;
+  /** Begins the body of a workflow that this process owns. */
+  run(activation: Activation, input: string | null): void;
+  /** The end of a workflow is durable. */
+  finished(activation: Activation, outcome: Outcome): void;
+  /** This process does not run it any more; it goes on elsewhere, or not at all. */
+  gone(activation: Activation, why: 'superseded' | 'parked' | 'deleted' | 'handed over'): void;
+  cancelled(activation: Activation): void;
+  block(activation: Activation, reason: Error): void;
+  /** A value of an event is durable. */
+  eventSet(workflowID: string, key: string, value: string | null): void;
+}

@@ -1,0 +1,229 @@
+// Group commit: gathers what the workflows of this process want to write and sends it in flushes, at most two at a
+// time. Operations of one workflow, and messages to one destination, commit in the order they came in: none enters
+// a flush while an earlier one with the same key is in another. Nobody is answered before the commit.
+//
+//   queued ──► in flight ──► answered
+//     ▲            │ connection lost, conflict: the same flush again, after a pause (reruns recognize themselves)
+//     └── alone ◄──┤ lock timeout: halves; the one row that waits for somebody's lock does not hold up the others
+//                  └ refused: halves; the one bad operation fails alone
+
+import { DatabaseUnavailableError } from '../errors/index.ts';
+import type { Lane } from '../store/database.ts';
+import { classifyFault } from '../store/faults.ts';
+import { flush } from '../store/flush.ts';
+import type { Aftermath, Answer, Operation } from '../store/operations.ts';
+import type { Emitter, JournalEntry } from '../telemetry/events.ts';
+
+export interface JournalOperation extends Operation {
+  /** undefined: written. Called after the commit, in order of the operations. */
+  settle(answer: Answer | undefined): void;
+  /** The database refused this very operation. */
+  fail(error: unknown): void;
+  /** Somebody waits for the answer of a request: fails within seconds when the database is away. */
+  impatient?: boolean;
+}
+
+export interface Journal {
+  add(operation: JournalOperation): void;
+  /** Resolves when nothing is queued or in flight. */
+  drained(): Promise<void>;
+  /** Drops what is queued and stops. */
+  close(): void;
+}
+
+export interface JournalOptions {
+  lanes: readonly Lane[];
+  executor: () => number;
+  events: Emitter;
+  onAftermath: (aftermath: Aftermath) => void;
+  /** Called when a flush fails for want of a database, and when one succeeds again. */
+  onAvailability: (available: boolean, error?: unknown) => void;
+}
+
+const MAX_OPERATIONS = 500;
+const MAX_CHARACTERS = 4_000_000;
+const PATIENCE_MS = 3000;
+const MAX_PAUSE_MS = 2000;
+const LOCK_PAUSE_MS = 250;
+
+export function createJournal(options: JournalOptions): Journal {
+  const { lanes, events } = options;
+  const idle = [...lanes];
+  const busy = new Map<string, number>();
+  let queue: JournalOperation[] = [];
+  let inFlight = 0;
+  let scheduled = false;
+  let closed = false;
+  let waiters: (() => void)[] = [];
+
+  const schedule = (): void => {
+    if (scheduled || closed || idle.length === 0 || queue.length === 0) return;
+    scheduled = true;
+    // After the I/O of this turn: whatever the answers of one flush make workflows do goes into one next flush.
+    setImmediate(launch);
+  };
+
+  const launch = (): void => {
+    scheduled = false;
+    const batch = take();
+    if (batch.length === 0) return;
+    const lane = idle.pop() as Lane;
+    inFlight++;
+    for (const operation of batch) hold(operation, 1);
+    send(lane, batch).finally(() => {
+      idle.push(lane);
+      inFlight--;
+      for (const operation of batch) hold(operation, -1);
+      schedule();
+      if (inFlight === 0 && queue.length === 0) {
+        for (const waiter of waiters.splice(0)) waiter();
+      }
+    });
+    schedule();
+  };
+
+  /** The next operations whose keys are free, in order. */
+  const take = (): JournalOperation[] => {
+    const batch: JournalOperation[] = [];
+    const left: JournalOperation[] = [];
+    const blocked = new Set<string>();
+    let characters = 0;
+    let i = 0;
+    for (; i < queue.length && batch.length < MAX_OPERATIONS; i++) {
+      const operation = queue[i] as JournalOperation;
+      const source = operation.fenced?.workflowID;
+      const destination = operation.message?.destination;
+      if (isHeld(source, blocked) || isHeld(destination, blocked)) {
+        if (source !== undefined) blocked.add(source);
+        if (destination !== undefined) blocked.add(destination);
+        left.push(operation);
+        continue;
+      }
+      characters += size(operation);
+      if (characters > MAX_CHARACTERS && batch.length > 0) break;
+      batch.push(operation);
+    }
+    queue = left.length === 0 && i === queue.length ? [] : left.concat(queue.slice(i));
+    return batch;
+  };
+
+  const isHeld = (key: string | undefined, blocked: Set<string>): boolean =>
+    key !== undefined && (busy.has(key) || blocked.has(key));
+
+  const hold = (operation: JournalOperation, change: 1 | -1): void => {
+    for (const key of [operation.fenced?.workflowID, operation.message?.destination]) {
+      if (key === undefined) continue;
+      const count = (busy.get(key) ?? 0) + change;
+      if (count === 0) busy.delete(key);
+      else busy.set(key, count);
+    }
+  };
+
+  const send = async (lane: Lane, batch: readonly JournalOperation[]): Promise<void> => {
+    const watched = events.has('journal.flushing') || events.has('journal.flushed');
+    const entries = watched ? batch.map(describe) : [];
+    let remaining: readonly JournalOperation[] = batch;
+    const begun = performance.now();
+    for (let attempt = 0; remaining.length > 0; attempt++) {
+      if (closed) return;
+      try {
+        if (watched) events.emit('journal.flushing', { operations: entries });
+        const result = await flush(lane, options.executor(), remaining);
+        if (watched) events.emit('journal.flushed', { operations: entries });
+        if (attempt > 0) options.onAvailability(true);
+        for (let i = 0; i < remaining.length; i++)
+          (remaining[i] as JournalOperation).settle(result.answers[i]);
+        if (result.fired || result.ready || result.hints.length > 0) options.onAftermath(result);
+        return;
+      } catch (error) {
+        const fault = classifyFault(error);
+        if (fault === 'refused' || (fault === 'locked' && remaining.length > 1)) {
+          if (remaining.length > 1) {
+            const middle = remaining.length >> 1;
+            await send(lane, remaining.slice(0, middle));
+            await send(lane, remaining.slice(middle));
+          } else (remaining[0] as JournalOperation).fail(error);
+          return;
+        }
+        if (fault === 'locked') {
+          setAside(remaining[0] as JournalOperation);
+          return;
+        }
+        if (fault === 'connection') {
+          options.onAvailability(false, error);
+          if (performance.now() - begun > PATIENCE_MS) remaining = giveUpImpatient(remaining, error);
+        }
+      }
+      const pause = Math.min(MAX_PAUSE_MS, 10 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random());
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      if (performance.now() - begun > PATIENCE_MS) queue = giveUpImpatient(queue, undefined);
+    }
+  };
+
+  /** Its keys stay held, so that nothing overtakes it; the lane goes on with the others. */
+  const setAside = (operation: JournalOperation): void => {
+    hold(operation, 1);
+    setTimeout(() => {
+      hold(operation, -1);
+      queue.unshift(operation);
+      schedule();
+    }, LOCK_PAUSE_MS);
+  };
+
+  const giveUpImpatient = (operations: readonly JournalOperation[], error: unknown): JournalOperation[] => {
+    const patient: JournalOperation[] = [];
+    for (const operation of operations) {
+      if (operation.impatient) operation.fail(unavailable(error));
+      else patient.push(operation);
+    }
+    return patient;
+  };
+
+  return {
+    add: (operation) => {
+      if (closed) return;
+      queue.push(operation);
+      schedule();
+    },
+    drained: () =>
+      inFlight === 0 && queue.length === 0
+        ? Promise.resolve()
+        : new Promise((resolve) => waiters.push(resolve)),
+    close: () => {
+      closed = true;
+      queue = [];
+      for (const waiter of waiters.splice(0)) waiter();
+    },
+  };
+}
+
+/** The error of a request that met no database. */
+export function unavailable(cause: unknown): DatabaseUnavailableError {
+  return new DatabaseUnavailableError(
+    'The database did not answer within a few seconds. Whether the call took effect is unknown; repeat it with the same id.',
+    { cause },
+  );
+}
+
+function size(operation: JournalOperation): number {
+  return (
+    (operation.step?.output?.length ?? 0) +
+    (operation.step?.error?.length ?? 0) +
+    (operation.start?.input?.length ?? 0) +
+    (operation.end?.output?.length ?? 0) +
+    (operation.end?.error?.length ?? 0) +
+    (operation.event?.value?.length ?? 0) +
+    (operation.message?.body?.length ?? 0)
+  );
+}
+
+function describe(operation: JournalOperation): JournalEntry {
+  const workflowID =
+    operation.fenced?.workflowID ?? operation.start?.workflowID ?? operation.message?.destination ?? '';
+  if (operation.end) return { workflowID, kind: 'end', name: null };
+  if (operation.park) return { workflowID, kind: 'park', name: null };
+  if (operation.step) return { workflowID, kind: operation.step.kind, name: operation.step.name };
+  if (operation.wait)
+    return { workflowID, kind: operation.wait.kind, name: operation.wait.name ?? operation.wait.target };
+  return { workflowID, kind: operation.start ? 'start' : 'message', name: operation.start?.name ?? null };
+}

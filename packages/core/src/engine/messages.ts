@@ -1,0 +1,192 @@
+// Messages and events: what a workflow tells others, and what callers tell workflows. A message's id is made by its
+// sender, so that a repeated write of it is one message.
+
+import { createHash, randomUUID } from 'node:crypto';
+import { NonExistentWorkflowError } from '../errors/index.ts';
+import type { Queryable } from '../store/database.ts';
+import { flushWithin } from '../store/flush.ts';
+import type { MessagePart } from '../store/operations.ts';
+import type { Activation } from './activation.ts';
+import type { EngineHost } from './host.ts';
+import { record, type Recorded, replay, stepPart } from './record.ts';
+import { waitKeys } from './waits.ts';
+
+export interface SendRequest {
+  destination: string;
+  /** '' for none. */
+  topic: string;
+  body: string | null;
+  idempotencyKey: string | undefined;
+  park: boolean;
+}
+
+/** One message per destination and key, however often it is sent. */
+function keyedID(key: string): string {
+  return `k${createHash('sha256').update(key).digest('base64url')}`;
+}
+
+/** From outside: durable when it resolves. */
+export function sendFromOutside(host: EngineHost, request: SendRequest): Promise<void> {
+  const id = request.idempotencyKey === undefined ? randomUUID() : keyedID(request.idempotencyKey);
+  const message: MessagePart = {
+    destination: request.destination,
+    id,
+    topic: request.topic,
+    body: request.body,
+    sender: null,
+    park: request.park,
+  };
+  return new Promise((resolve, reject) => {
+    host.journal.add({
+      message,
+      impatient: true,
+      settle: (answer) => {
+        if (answer?.outcome === 'missing') {
+          reject(new NonExistentWorkflowError(request.destination));
+          return;
+        }
+        host.waits.poke(waitKeys.message(request.destination, request.topic));
+        resolve();
+      },
+      fail: reject,
+    });
+  });
+}
+
+/** From a workflow: the message and the step are one write. */
+export function sendFromWorkflow(
+  host: EngineHost,
+  activation: Activation,
+  request: SendRequest,
+): Promise<void> {
+  const halt = activation.refusal();
+  if (halt !== undefined) return halt;
+  const stepID = activation.takeStepID();
+  const name = request.topic === '' ? null : request.topic;
+  const row = activation.recorded(stepID, 'send', name, request.destination);
+  if (row === 'refused') return new Promise(() => {});
+  return new Promise<void>((resolve, reject) => {
+    const deliver = (recorded: Recorded) =>
+      recorded.error === null ? resolve() : reject(host.codec.decodeError(recorded.error) as Error);
+    if (row?.completed) {
+      replay(activation, row, deliver);
+      return;
+    }
+    const step = stepPart({ kind: 'send', name, target: request.destination });
+    record(host, {
+      activation,
+      stepID,
+      step,
+      message: {
+        destination: request.destination,
+        id:
+          request.idempotencyKey === undefined
+            ? `${activation.nonce}:${stepID}`
+            : keyedID(request.idempotencyKey),
+        topic: request.topic,
+        body: request.body,
+        sender: activation.workflowID,
+        park: request.park,
+      },
+      keep: false,
+      deliver,
+      reject,
+      written: () => host.waits.poke(waitKeys.message(request.destination, request.topic)),
+      refused: (answer) => {
+        if (answer.outcome !== 'missing') return false;
+        const error = host.codec.encodeError(new NonExistentWorkflowError(request.destination));
+        record(host, { activation, stepID, keep: false, deliver, reject, step: { ...step, error } });
+        return true;
+      },
+    });
+  });
+}
+
+/** Sets an event of the running workflow; the last value wins, unless it may be set once. */
+export function setEvent(
+  host: EngineHost,
+  activation: Activation,
+  key: string,
+  value: string | null,
+  once: boolean,
+): Promise<void> {
+  const halt = activation.refusal();
+  if (halt !== undefined) return halt;
+  const stepID = activation.takeStepID();
+  const row = activation.recorded(stepID, 'setEvent', key);
+  if (row === 'refused') return new Promise(() => {});
+  return new Promise<void>((resolve, reject) => {
+    const deliver = (recorded: Recorded) =>
+      recorded.error === null ? resolve() : reject(host.codec.decodeError(recorded.error) as Error);
+    if (row?.completed) {
+      replay(activation, row, deliver);
+      return;
+    }
+    const step = stepPart({ kind: 'setEvent', name: key });
+    record(host, {
+      activation,
+      stepID,
+      step,
+      event: { key, value, once },
+      keep: false,
+      deliver,
+      reject,
+      written: () => host.eventSet(activation.workflowID, key, value),
+      refused: (answer) => {
+        if (answer.outcome !== 'set') return false;
+        const error = new Error(
+          `Event "${key}" of workflow "${activation.workflowID}" is set already, and was to be set once.`,
+        );
+        record(host, {
+          activation,
+          stepID,
+          keep: false,
+          deliver,
+          reject,
+          step: { ...step, error: host.codec.encodeError(error) },
+        });
+        return true;
+      },
+    });
+  });
+}
+
+/** A value that is read once and recorded: the clock, a random id. */
+export function recordValue<T>(
+  host: EngineHost,
+  activation: Activation,
+  kind: 'now' | 'randomUUID',
+  read: () => T,
+): Promise<T> {
+  const halt = activation.refusal();
+  if (halt !== undefined) return halt;
+  const stepID = activation.takeStepID();
+  const row = activation.recorded(stepID, kind, null);
+  if (row === 'refused') return new Promise(() => {});
+  return new Promise<T>((resolve, reject) => {
+    const deliver = (recorded: Recorded) => resolve(host.codec.decode(recorded.output) as T);
+    if (row?.completed) replay(activation, row, deliver);
+    else
+      record(host, {
+        activation,
+        stepID,
+        keep: false,
+        deliver,
+        reject,
+        step: stepPart({ kind, output: host.codec.encode(read()) }),
+      });
+  });
+}
+
+/** Inside the caller's own transaction: sent if and only if it commits. */
+export async function sendWithin(
+  host: EngineHost,
+  tx: Pick<Queryable, 'query'>,
+  request: SendRequest,
+): Promise<void> {
+  const id = request.idempotencyKey === undefined ? randomUUID() : keyedID(request.idempotencyKey);
+  const { destination, topic, body, park } = request;
+  const message: MessagePart = { destination, id, topic, body, sender: null, park };
+  const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [{ message }]);
+  if (answers[0]?.outcome === 'missing') throw new NonExistentWorkflowError(destination);
+}

@@ -1,0 +1,58 @@
+// Parking: a workflow that only waits leaves memory. Its row gives up the owner, under the lock that whoever ends
+// the wait takes too, so that the end is seen by one of them (flush_parks in sql/).
+
+import type { Activation } from './activation.ts';
+import type { EngineHost } from './host.ts';
+import { refused } from './record.ts';
+
+/** Called whenever a wait begins to sit. Parks at once what only sleeps for long, anything else after a while. */
+export function considerParking(host: EngineHost, activation: Activation): void {
+  if (!onlyWaits(activation) || activation.parkTimer !== undefined) return;
+  const now = host.clock.now();
+  const longSleep = [...activation.waits].every(
+    (wait) => wait.part.kind === 'sleep' && wait.deadline !== null && wait.deadline - now > host.parkAfterMs,
+  );
+  // A turn later: another branch of the workflow may be about to call.
+  activation.parkTimer = setTimeout(() => park(host, activation), longSleep ? 0 : host.parkAfterMs);
+}
+
+function onlyWaits(activation: Activation): boolean {
+  if (activation.state !== 'running' || activation.running > 0 || activation.pending > 0) return false;
+  if (activation.waits.size === 0 || activation.delivery.replaying) return false;
+  for (const wait of activation.waits) if (wait.state !== 'waiting') return false;
+  return true;
+}
+
+function park(host: EngineHost, activation: Activation): void {
+  activation.parkTimer = undefined;
+  if (!onlyWaits(activation) || host.draining) return;
+  // Waits that only this process knows of are written first; their answers bring us here again.
+  const local = [...activation.waits].filter((wait) => wait.local);
+  if (local.length > 0) {
+    for (const wait of local) wait.look();
+    return;
+  }
+  const awaited = [...activation.waits].flatMap(({ part }) =>
+    part.target !== null && (part.kind === 'getEvent' || part.kind === 'getResult') ? [part.target] : [],
+  );
+  activation.pending++;
+  host.journal.add({
+    fenced: {
+      workflowID: activation.workflowID,
+      fence: activation.fence,
+      stepID: null,
+      seq: null,
+      keep: false,
+    },
+    park: awaited,
+    settle: (answer) => {
+      activation.pending--;
+      if (answer === undefined || answer.outcome === 'written') host.gone(activation, 'parked');
+      else if (answer.outcome === 'ready') for (const wait of [...activation.waits]) wait.poke();
+      else refused(host, activation, answer, () => {});
+    },
+    fail: () => {
+      activation.pending--;
+    },
+  });
+}

@@ -1,0 +1,211 @@
+// Starts: of a workflow by a caller, of a child by a workflow. One row decides who is first; the rest get what the
+// policy says. A start is durable before anybody hears of it.
+
+import { randomInt, randomUUID } from 'node:crypto';
+import { sameInput } from '../codec/index.ts';
+import { WorkflowConflictError, WorkflowIDInUseError } from '../errors/index.ts';
+import type { Queryable } from '../store/database.ts';
+import { flushWithin } from '../store/flush.ts';
+import type { Answer, StartPart } from '../store/operations.ts';
+import { Activation } from './activation.ts';
+import type { EngineHost } from './host.ts';
+import { record, type Recorded, replay, stepPart } from './record.ts';
+import type { DuplicatePolicy, Registration } from './registry.ts';
+
+export interface StartRequest {
+  registration: Registration;
+  workflowID: string | undefined;
+  /** The encoded arguments, once the input schema has seen them. */
+  input: string | null;
+  duplicatePolicy: DuplicatePolicy;
+  /** Milliseconds; null: none, not even an inherited one; undefined: inherited. */
+  timeoutMs: number | null | undefined;
+  priority: number | undefined;
+  attributes: string | undefined;
+  auth: { user: string | null; roles: readonly string[] } | undefined;
+}
+
+// The first fence differs from start to start, so that what still runs a deleted workflow cannot write into one
+// that was started under the same id.
+let nextFence = randomInt(1, 2 ** 20);
+
+function startPart(
+  request: StartRequest,
+  workflowID: string,
+  parent: Activation | undefined,
+  detached: boolean,
+): StartPart {
+  const { registration, timeoutMs, auth, priority, attributes } = request;
+  const extra: Record<string, unknown> = {};
+  if (detached) extra.detached = true;
+  if (timeoutMs !== undefined && timeoutMs !== null) extra.timeout = timeoutMs;
+  else if (timeoutMs === undefined && parent !== undefined && parent.deadline !== null)
+    extra.deadline = parent.deadline;
+  if (parent !== undefined) extra.parent = parent.workflowID;
+  if (priority !== undefined) extra.priority = priority;
+  if (auth !== undefined) {
+    if (auth.user !== null) extra.user = auth.user;
+    extra.roles = JSON.stringify(auth.roles);
+  }
+  if (attributes !== undefined) extra.attributes = JSON.parse(attributes) as unknown;
+  const plain = Object.keys(extra).length === 0;
+  nextFence = nextFence >= 2 ** 30 ? 1 : nextFence + 1;
+  return {
+    workflowID,
+    nonce: randomUUID(),
+    fence: nextFence,
+    name: registration.name,
+    version: detached ? null : registration.version,
+    input: request.input,
+    extra: plain ? null : JSON.stringify(extra),
+  };
+}
+
+/** Begins the body of what was just started here. */
+function activate(
+  host: EngineHost,
+  request: StartRequest,
+  start: StartPart,
+  parent: Activation | undefined,
+): void {
+  const { timeoutMs } = request;
+  const deadline =
+    timeoutMs !== undefined && timeoutMs !== null
+      ? host.clock.now() + timeoutMs
+      : timeoutMs === undefined && parent !== undefined
+        ? parent.deadline
+        : null;
+  const activation = new Activation(host, {
+    workflowID: start.workflowID,
+    registration: request.registration,
+    fence: start.fence,
+    nonce: start.nonce,
+    deadline,
+    auth: request.auth,
+    journal: [],
+  });
+  host.run(activation, request.input);
+}
+
+/** A start from outside. Resolves once it is durable, or with what the policy says of the one that was there. */
+export function startFromOutside(host: EngineHost, request: StartRequest): Promise<string> {
+  const start = startPart(request, request.workflowID ?? randomUUID(), undefined, false);
+  return new Promise((resolve, reject) => {
+    host.journal.add({
+      start,
+      impatient: true,
+      settle: (answer) => {
+        try {
+          if (answer === undefined) activate(host, request, start, undefined);
+          else judgeDuplicate(host, request, start, answer);
+          resolve(start.workflowID);
+        } catch (error) {
+          reject(error as Error);
+        }
+      },
+      fail: reject,
+    });
+  });
+}
+
+/** A start inside the caller's own transaction: exists if that commits, and runs after it, on any process. */
+export async function startWithin(
+  host: EngineHost,
+  tx: Queryable,
+  request: StartRequest,
+  parent: Activation | undefined,
+): Promise<string> {
+  const start = startPart(request, request.workflowID ?? randomUUID(), parent, true);
+  const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [{ start }]);
+  if (answers[0] !== undefined) judgeDuplicate(host, request, start, answers[0]);
+  return start.workflowID;
+}
+
+/** `answer` says who has the id. Throws if the policy does not let the caller have that one. */
+function judgeDuplicate(host: EngineHost, request: StartRequest, start: StartPart, answer: Answer): void {
+  if (answer.outcome === 'started') return;
+  const existing = JSON.parse(answer.detail ?? '{}') as { name: string };
+  if (existing.name !== request.registration.name) {
+    throw new WorkflowConflictError(start.workflowID, existing.name, request.registration.name);
+  }
+  if (request.duplicatePolicy === 'reject') throw new WorkflowIDInUseError(start.workflowID, 'exists');
+  if (
+    request.duplicatePolicy === 'reject-if-different' &&
+    !sameStoredInput(host, answer.output, request.input)
+  ) {
+    throw new WorkflowIDInUseError(start.workflowID, 'different-input');
+  }
+}
+
+function sameStoredInput(host: EngineHost, stored: string | null, given: string | null): boolean {
+  if (stored === given) return true;
+  return stored !== null && given !== null && sameInput(stored, given, host.codec.serializer);
+}
+
+/** A child: its start and the parent's step are one write. Its id is `{parent}-{step}` unless the caller names one. */
+export function startChild(
+  host: EngineHost,
+  parent: Activation,
+  request: StartRequest,
+  encode: () => string | null | Promise<string | null>,
+): Promise<string> {
+  const halt = parent.refusal();
+  if (halt !== undefined) return halt;
+  const stepID = parent.takeStepID();
+  const { name } = request.registration;
+  const row = parent.recorded(stepID, 'start', name);
+  if (row === 'refused') return new Promise(() => {});
+  return new Promise<string>((resolve, reject) => {
+    let childID = request.workflowID ?? `${parent.workflowID}-${stepID}`;
+    const deliver = (recorded: Recorded) =>
+      recorded.error === null ? resolve(childID) : reject(host.codec.decodeError(recorded.error) as Error);
+    if (row?.completed) {
+      childID = row.childID ?? childID;
+      replay(parent, row, deliver);
+      return;
+    }
+    const recordFailure = (error: unknown) => {
+      record(host, {
+        activation: parent,
+        stepID,
+        keep: false,
+        deliver,
+        reject,
+        step: stepPart({ kind: 'start', name, error: host.codec.encodeError(error) }),
+      });
+    };
+    const write = (input: string | null) => {
+      request.input = input;
+      const start = startPart(request, childID, parent, false);
+      record(host, {
+        activation: parent,
+        stepID,
+        step: stepPart({ kind: 'start', name, childID }),
+        start,
+        keep: false,
+        deliver,
+        reject,
+        written: () => activate(host, request, start, parent),
+        refused: (answer) => {
+          if (answer.outcome !== 'exists') return false;
+          const existing = JSON.parse(answer.detail ?? '{}') as { name: string; parent: string | null };
+          if (existing.name === name && existing.parent === parent.workflowID) {
+            // Ours, from a run whose record was cut off by a resume: take it.
+            record(host, {
+              activation: parent,
+              stepID,
+              keep: false,
+              deliver,
+              reject,
+              step: stepPart({ kind: 'start', name, childID }),
+            });
+          } else recordFailure(new WorkflowConflictError(childID, existing.name, name));
+          return true;
+        },
+      });
+    };
+    const input = encode();
+    if (input instanceof Promise) input.then(write, recordFailure);
+    else write(input);
+  });
+}

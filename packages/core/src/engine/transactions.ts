@@ -1,0 +1,258 @@
+// Transactions: the user's SQL and its checkpoint in one database transaction, so that both exist or neither does.
+//
+//   BEGIN ─► user's statements ─► lock, fence, checkpoint (one call) ─► COMMIT ─► delivered
+//     ▲            │ 40001, 40P01, connection lost          │ key taken, fence old        │ answer lost
+//     └────────────┴──────────────────────────── ROLLBACK, adopt or end ◄┘   └─► run again: the checkpoint's
+//                                                                                key lets only one commit
+
+import { MaxStepRetriesError } from '../errors/index.ts';
+import type { IsolationLevel, Queryable } from '../store/database.ts';
+import { CommitUnknownError } from '../store/database.ts';
+import { classifyFault } from '../store/faults.ts';
+import { flushWithin } from '../store/flush.ts';
+import type { Answer } from '../store/operations.ts';
+import type { Activation } from './activation.ts';
+import type { Slot } from './delivery.ts';
+import type { EngineHost } from './host.ts';
+import { record, type Recorded, refused, replay, stepPart } from './record.ts';
+import type { Scope } from './scope.ts';
+import { StepContext } from './step-context.ts';
+import { settle, stepName } from './steps.ts';
+
+export interface TransactionStepOptions {
+  /** Default: the function's name, else 'step'. Compared on replay. */
+  name?: string;
+  /** Default READ COMMITTED. Serialization failures are retried. */
+  isolationLevel?: IsolationLevel;
+  /** Its result is recorded after it, with the journal. */
+  readOnly?: boolean;
+}
+
+/** What a transaction's body gets: queries on the one connection of the transaction. */
+export interface SqlClient {
+  query<Row = Record<string, unknown>>(
+    text: string,
+    params?: readonly unknown[],
+  ): Promise<{ rows: Row[]; rowCount: number }>;
+}
+
+const MAX_PAUSE_MS = 2000;
+/** Conflicts that go on for so many attempts in a row are the application's to solve. */
+const MAX_CONFLICTS = 50;
+
+/** The answer of a checkpoint that refused; carries it out of the transaction, which rolls back. */
+class Refusal extends Error {
+  readonly answer: Answer;
+  constructor(answer: Answer) {
+    super(answer.outcome);
+    this.answer = answer;
+  }
+}
+
+export function runTransaction<R>(
+  host: EngineHost,
+  activation: Activation,
+  fn: (tx: SqlClient) => Promise<R>,
+  options: TransactionStepOptions,
+): Promise<R> {
+  const halt = activation.refusal();
+  if (halt !== undefined) return halt;
+  let name: string;
+  try {
+    name = stepName(fn, options);
+  } catch (error) {
+    return Promise.reject(error as Error);
+  }
+  const stepID = activation.takeStepID();
+  const row = activation.recorded(stepID, 'transaction', name);
+  if (row === 'refused') return new Promise(() => {});
+  return new Promise<R>((resolve, reject) => {
+    const deliver = (recorded: Recorded) => settle(host, recorded, resolve, reject);
+    if (row?.completed) replay(activation, row, deliver);
+    else execute(host, activation, fn, { ...options, name, stepID, deliver, reject }).catch(reject);
+  });
+}
+
+interface Call extends TransactionStepOptions {
+  name: string;
+  stepID: number;
+  deliver: (recorded: Recorded) => void;
+  reject: (error: unknown) => void;
+}
+
+async function execute<R>(
+  host: EngineHost,
+  activation: Activation,
+  fn: (tx: SqlClient) => Promise<R>,
+  call: Call,
+): Promise<void> {
+  const { stepID, name } = call;
+  const event = () => ({
+    workflowID: activation.workflowID,
+    workflowName: activation.registration.name,
+    stepID,
+    kind: 'transaction',
+    name,
+    attempt: 1,
+  });
+  activation.running++;
+  const startedAt = performance.now();
+  try {
+    for (let attempt = 0, conflicts = 0; ; attempt++) {
+      if (activation.state !== 'running' && activation.state !== 'cancelled') return;
+      let slot: Slot | undefined;
+      let output: string | null = null;
+      try {
+        if (host.events.has('step.started')) host.events.emit('step.started', event());
+        await host.database.transaction(call, async (tx) => {
+          const value = await body(host, activation, fn, tx, call);
+          output = host.codec.encode(value);
+          if (host.events.has('step.ended')) host.events.emit('step.ended', event());
+          if (call.readOnly) return;
+          slot = activation.delivery.reserve();
+          await checkpoint(host, activation, tx, {
+            ...call,
+            seq: slot.seq,
+            output,
+            durationMs: performance.now() - startedAt,
+          });
+          if (host.events.has('transaction.committing')) host.events.emit('transaction.committing', event());
+        });
+        if (call.readOnly) {
+          recordResult(host, activation, call, { output, error: null }, startedAt);
+          return;
+        }
+        if (host.events.has('transaction.committed')) host.events.emit('transaction.committed', event());
+        activation.delivery.resolve(slot as unknown as Slot, () =>
+          call.deliver({ output, error: null, outcome: null }),
+        );
+        return;
+      } catch (error) {
+        if (slot !== undefined) activation.delivery.drop(slot);
+        if (error instanceof Refusal) {
+          refuse(host, activation, error.answer, call);
+          return;
+        }
+        const fault = error instanceof CommitUnknownError ? 'connection' : classifyFault(error);
+        if (fault !== 'connection' && fault !== 'conflict') {
+          recordResult(
+            host,
+            activation,
+            call,
+            { output: null, error: host.codec.encodeError(error) },
+            startedAt,
+          );
+          return;
+        }
+        if (fault === 'conflict' && ++conflicts >= MAX_CONFLICTS) {
+          const given = new MaxStepRetriesError(name, [error], activation.workflowID);
+          recordResult(
+            host,
+            activation,
+            call,
+            { output: null, error: host.codec.encodeError(given) },
+            startedAt,
+          );
+          return;
+        }
+        const pause = Math.min(MAX_PAUSE_MS, 5 * 2 ** Math.min(attempt, 9)) * (0.5 + Math.random());
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    }
+  } finally {
+    activation.running--;
+  }
+}
+
+function body<R>(
+  host: EngineHost,
+  activation: Activation,
+  fn: (tx: SqlClient) => Promise<R>,
+  tx: Queryable,
+  call: Call,
+): Promise<R> {
+  const context = new StepContext(activation, call.stepID, 1, 1);
+  const scope: Scope = { activation, step: context, inTransaction: true, settings: {} };
+  return Promise.resolve(host.storage.run(scope, fn, tx as SqlClient)).finally(() => context.close());
+}
+
+async function checkpoint(
+  host: EngineHost,
+  activation: Activation,
+  tx: Queryable,
+  {
+    stepID,
+    name,
+    seq,
+    output,
+    durationMs,
+  }: Call & { seq: number; output: string | null; durationMs: number },
+): Promise<void> {
+  const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [
+    {
+      fenced: { workflowID: activation.workflowID, fence: activation.fence, stepID, seq, keep: true },
+      step: stepPart({ kind: 'transaction', name, output, attempts: 1, durationMs }),
+    },
+  ]);
+  const answer = answers[0];
+  if (answer !== undefined && answer.outcome !== 'kept') throw new Refusal(answer);
+}
+
+/** The record that stands there is the one: 'written' too, by the run whose COMMIT was not answered. */
+function refuse(host: EngineHost, activation: Activation, answer: Answer, call: Call): void {
+  if (answer.outcome === 'adopted' || answer.outcome === 'written') {
+    const slot = activation.delivery.reserve();
+    activation.delivery.resolve(slot, () =>
+      call.deliver({ output: answer.output, error: answer.error, outcome: null }),
+    );
+  } else refused(host, activation, answer, call.reject);
+}
+
+/** A result that no COMMIT carried: an error (the transaction rolled back), or that of a read-only one. */
+function recordResult(
+  host: EngineHost,
+  activation: Activation,
+  call: Call,
+  result: { output: string | null; error: string | null },
+  startedAt: number,
+): void {
+  if (activation.state === 'dead' || activation.state === 'ended') return;
+  record(host, {
+    activation,
+    stepID: call.stepID,
+    step: stepPart({
+      kind: 'transaction',
+      name: call.name,
+      attempts: 1,
+      durationMs: performance.now() - startedAt,
+      ...result,
+    }),
+    keep: true,
+    deliver: call.deliver,
+    reject: call.reject,
+  });
+}
+
+/** Outside a workflow: conflicts are retried, a COMMIT without an answer is reported, never run again. */
+export async function runPlainTransaction<R>(
+  host: EngineHost,
+  fn: (tx: SqlClient) => Promise<R>,
+  options: TransactionStepOptions,
+): Promise<R> {
+  const scope: Scope = { activation: undefined, step: undefined, inTransaction: true, settings: {} };
+  for (let conflicts = 0; ;) {
+    try {
+      return await host.database.transaction(options, (tx) => host.storage.run(scope, fn, tx as SqlClient));
+    } catch (error) {
+      if (
+        error instanceof CommitUnknownError ||
+        classifyFault(error) !== 'conflict' ||
+        ++conflicts >= MAX_CONFLICTS
+      )
+        throw error;
+      await new Promise((resolve) =>
+        setTimeout(resolve, Math.min(MAX_PAUSE_MS, 5 * 2 ** Math.min(conflicts, 9)) * (0.5 + Math.random())),
+      );
+    }
+  }
+}

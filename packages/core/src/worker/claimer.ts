@@ -1,0 +1,64 @@
+// Claims what is due and nobody runs, in batches, one claim at a time, until a batch comes back short.
+
+import type { Engine } from '../engine/engine.ts';
+import type { Lane } from '../store/database.ts';
+import { claim } from '../store/lifecycle.ts';
+
+export interface Claimer {
+  /** Something may be claimable. */
+  request(options?: { includeBlocked?: boolean }): void;
+  stop(): Promise<void>;
+  start(): void;
+}
+
+const BATCH = 200;
+const MAX_ACTIVE = 20_000;
+
+export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean): Claimer {
+  let running: Promise<void> | undefined;
+  let again = false;
+  let includeBlocked = false;
+  let stopped = true;
+
+  const run = async (): Promise<void> => {
+    while (!stopped) {
+      again = false;
+      const limit = Math.min(BATCH, MAX_ACTIVE - engine.activations.size);
+      const served = engine.registry.served();
+      if (limit <= 0 || served.length === 0) return;
+      const blocked = includeBlocked;
+      includeBlocked = false;
+      const claimed = await claim(lane, {
+        executor: engine.executor,
+        limit,
+        served,
+        anyVersion,
+        includeBlocked: blocked,
+      });
+      for (const workflow of claimed) engine.recover(workflow);
+      if (claimed.length < limit && !again) return;
+    }
+  };
+
+  return {
+    start: () => {
+      stopped = false;
+    },
+    request: (options) => {
+      includeBlocked ||= options?.includeBlocked ?? false;
+      if (stopped) return;
+      again = true;
+      running ??= run()
+        .catch((error: unknown) =>
+          engine.logger.warn({ err: error }, 'Claiming failed; the next tick tries again'),
+        )
+        .finally(() => {
+          running = undefined;
+        });
+    },
+    stop: async () => {
+      stopped = true;
+      await running;
+    },
+  };
+}

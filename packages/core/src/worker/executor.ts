@@ -1,0 +1,322 @@
+// WHEN: the incarnation of this process. Registers, renews its lease, holds its lock, asks the database twice a
+// second what there is to do, and takes over what dead ones left behind.
+//
+//   idle ─► registered ─► (ticks) ─► stopping ─► retired
+//               ▲             │ lost: declared gone by a peer, or its lease ran out unrenewed
+//               └─────────────┘ everything in memory is dropped; a new number
+
+import { hostname } from 'node:os';
+import type { Engine } from '../engine/engine.ts';
+import { WorkflowTimeoutError } from '../errors/index.ts';
+import type { Lane, Queryable } from '../store/database.ts';
+import {
+  declareGone,
+  nextExecutorNumber,
+  registerExecutor,
+  release,
+  retire,
+  tick,
+  type TickResult,
+} from '../store/executors.ts';
+import { cancelNoticed, wake } from '../store/lifecycle.ts';
+import type { Aftermath } from '../store/operations.ts';
+import { schemaClass } from '../store/schema-name.ts';
+import type { Claimer } from './claimer.ts';
+import type { Hints } from './hints.ts';
+import type { Watcher } from './watcher.ts';
+
+export interface ExecutorOptions {
+  engine: Engine;
+  lane: Lane;
+  hints: Hints;
+  claimer: Claimer;
+  watcher: Watcher;
+  executorID: string;
+  applicationVersion: string | undefined;
+  leaseMs: number;
+}
+
+export interface Executor {
+  start(): Promise<void>;
+  stop(graceMs: number): Promise<void>;
+  /** Asks the database soon instead of at the next tick. */
+  poke(): void;
+  /** One tick now; resolves when it is through. */
+  tickNow(): Promise<void>;
+  onAftermath(aftermath: Aftermath): void;
+  onHint(workflowID: string): void;
+  onCancelled(workflowID: string): void;
+}
+
+const TICK_MS = 500;
+/** An advisory lock that is free may mean a restart of Postgres: only a lock that stays free so long is a death. */
+const SUSPICION_MS = 500;
+
+export function createExecutor(options: ExecutorOptions): Executor {
+  const { engine, lane, hints, claimer, watcher } = options;
+  const lockClass = schemaClass(engine.database.schema);
+  const alone = engine.database.embedded;
+  const timeoutError = engine.codec.encodeError(new WorkflowTimeoutError('?'));
+  const suspects = new Map<number, { armed: number; since: number }>();
+  const takingOver = new Set<number>();
+  let armed = 0;
+  let locked = false;
+  let renewedAt = 0;
+  let mustRenew = false;
+  let timer: NodeJS.Timeout | undefined;
+  let ticking: Promise<void> | undefined;
+  let waking: Promise<void> | undefined;
+  let wakeAgain = false;
+  let stopped = true;
+
+  const incarnate = async (): Promise<void> => {
+    const number = await nextExecutorNumber(engine.database);
+    armed = 0;
+    await hints.open(
+      number,
+      (connection) => takeLock(connection, number),
+      () => {
+        locked = false;
+        mustRenew = true;
+      },
+    );
+    await registerExecutor(engine.database, number, locked, {
+      executorID: options.executorID,
+      applicationVersion: options.applicationVersion ?? null,
+      host: hostname(),
+      pid: process.pid,
+      leaseMs: options.leaseMs,
+    });
+    engine.executor = number;
+    renewedAt = performance.now();
+    mustRenew = false;
+  };
+
+  /** On every new listening connection: the session lock says that we live. */
+  const takeLock = async (connection: Queryable, number: number): Promise<void> => {
+    if (alone) return;
+    // Tried, not waited for: the server may not have noticed yet that our last connection is gone.
+    const { rows } = await connection.query<{ locked: boolean }>(
+      'SELECT pg_try_advisory_lock($1, $2) AS locked',
+      [lockClass, number],
+    );
+    locked = rows[0]?.locked ?? false;
+    armed++;
+    mustRenew = true;
+  };
+
+  const runTick = async (): Promise<void> => {
+    const now = performance.now();
+    const renew = mustRenew || now - renewedAt >= options.leaseMs / 3;
+    if (renew) mustRenew = false;
+    let result: TickResult;
+    try {
+      result = await tick(lane, {
+        executor: engine.executor,
+        lockClass,
+        renewMs: renew ? options.leaseMs : null,
+        armed,
+        locked,
+        alone,
+        receiving: engine.waits.receiving(),
+        timeoutError,
+      });
+    } catch (error) {
+      mustRenew = true;
+      throw error;
+    }
+    if (stopped) return;
+    if (renew) renewedAt = now;
+    if (result.lost) {
+      await startOver();
+      return;
+    }
+    if (result.clock !== undefined) engine.clock.learn(result.clock);
+    if (result.ready) claimer.request();
+    if (result.fired) passOn();
+    for (const id of result.messages) pokeActivation(id);
+    tellCancelled(result.cancelled);
+    await judge(result.suspects);
+    await watcher.poll();
+  };
+
+  const tellCancelled = (cancelled: TickResult['cancelled']): void => {
+    const mine: string[] = [];
+    for (const { workflowID, executor } of cancelled) {
+      if (executor === engine.executor) {
+        mine.push(workflowID);
+        onCancelled(workflowID);
+      } else if (executor !== null) hints.tell(executor, 'c', workflowID);
+    }
+    if (cancelled.length > 0) passOn();
+    if (mine.length > 0) cancelNoticed(lane, engine.executor, mine).catch(() => {});
+  };
+
+  const judge = async (reported: TickResult['suspects']): Promise<void> => {
+    const now = performance.now();
+    for (const number of suspects.keys())
+      if (!reported.some((r) => r.number === number)) suspects.delete(number);
+    for (const { number, armed: seen, gone } of reported) {
+      const known = suspects.get(number);
+      if (
+        gone ||
+        alone ||
+        (known !== undefined && known.armed === seen && now - known.since >= SUSPICION_MS)
+      ) {
+        await takeOver(number, seen);
+      } else if (known === undefined || known.armed !== seen) {
+        suspects.set(number, { armed: seen, since: now });
+        setTimeout(poke, SUSPICION_MS + 5).unref();
+      }
+    }
+  };
+
+  const takeOver = async (number: number, seen: number): Promise<void> => {
+    if (takingOver.has(number)) return;
+    takingOver.add(number);
+    try {
+      if (!(await declareGone(lane, number, seen, lockClass, alone))) return;
+      suspects.delete(number);
+      let workflows = 0;
+      for (;;) {
+        const count = await release(lane, number, true);
+        if (count === 0) break;
+        workflows += count;
+        // The first batch goes on while the next is released; peers are asked to take their part.
+        hints.ready();
+        claimer.request();
+      }
+      if (workflows > 0) {
+        engine.logger.info(
+          { executor: number, workflows },
+          `Took over ${workflows} workflows of executor ${number}, which is gone`,
+        );
+        engine.events.emit('executor.takeover', { executor: number, workflows });
+      }
+    } finally {
+      takingOver.delete(number);
+    }
+  };
+
+  /** Declared gone by a peer: nothing here may be believed any more. */
+  const startOver = async (): Promise<void> => {
+    const old = engine.executor;
+    engine.logger.warn(
+      { executor: old },
+      'This process was declared gone by a peer; it drops what it ran and starts over',
+    );
+    engine.events.emit('executor.lost', { executor: old });
+    for (const activation of [...engine.activations.values()]) engine.gone(activation, 'superseded');
+    await hints.close();
+    locked = false;
+    await incarnate();
+    while ((await release(lane, old, false)) > 0);
+    claimer.request();
+  };
+
+  const passOn = (): void => {
+    wakeAgain = true;
+    waking ??= (async () => {
+      while (wakeAgain && !stopped) {
+        wakeAgain = false;
+        const woken = await wake(lane);
+        for (const { executor, workflowID } of woken) {
+          if (executor === 0) {
+            claimer.request();
+            hints.ready();
+          } else if (executor === engine.executor) onHint(workflowID);
+          else hints.tell(executor, 'w', workflowID);
+        }
+        if (woken.length >= 500) wakeAgain = true;
+      }
+    })()
+      .catch(() => {})
+      .finally(() => {
+        waking = undefined;
+      });
+  };
+
+  const pokeActivation = (workflowID: string): void => {
+    const activation = engine.activations.get(workflowID);
+    if (activation !== undefined) for (const wait of [...activation.waits]) wait.poke();
+  };
+
+  const onHint = (workflowID: string): void => {
+    pokeActivation(workflowID);
+    watcher.poke(workflowID);
+  };
+
+  const onCancelled = (workflowID: string): void => {
+    const activation = engine.activations.get(workflowID);
+    if (activation !== undefined) engine.cancelled(activation);
+    watcher.poke(workflowID);
+  };
+
+  const tickNow = (): Promise<void> => {
+    if (ticking !== undefined) return ticking.then(() => (stopped ? undefined : tickNow()));
+    clearTimeout(timer);
+    ticking = runTick()
+      .catch((error: unknown) => engine.logger.debug({ err: error }, 'A tick failed'))
+      .finally(() => {
+        ticking = undefined;
+        if (!stopped) timer = setTimeout(tickNow, TICK_MS);
+      });
+    return ticking;
+  };
+
+  let poked = false;
+  const poke = (): void => {
+    if (poked || stopped) return;
+    poked = true;
+    setImmediate(() => {
+      poked = false;
+      if (!stopped) void tickNow();
+    });
+  };
+
+  return {
+    poke,
+    tickNow,
+    onHint,
+    onCancelled,
+    start: async () => {
+      await incarnate();
+      stopped = false;
+      claimer.start();
+      claimer.request({ includeBlocked: true });
+      await tickNow();
+    },
+    stop: async (graceMs) => {
+      if (stopped) return;
+      engine.draining = true;
+      await claimer.stop();
+      await engine.quiesce(graceMs);
+      await engine.journal.drained();
+      stopped = true;
+      clearTimeout(timer);
+      await ticking;
+      await waking;
+      for (const activation of [...engine.activations.values()]) engine.gone(activation, 'handed over');
+      engine.journal.close();
+      try {
+        while ((await release(lane, engine.executor, false)) > 0);
+        await retire(lane, engine.executor);
+        hints.ready();
+      } catch (error) {
+        engine.logger.warn(
+          { err: error },
+          'Could not hand over before the end; peers will take over instead',
+        );
+      }
+      await hints.close();
+    },
+    onAftermath: (aftermath) => {
+      if (aftermath.fired) passOn();
+      if (aftermath.ready) {
+        claimer.request();
+        hints.ready();
+      }
+      for (const { executor, workflowID } of aftermath.hints) hints.tell(executor, 'w', workflowID);
+    },
+  };
+}

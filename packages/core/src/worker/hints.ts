@@ -1,0 +1,80 @@
+// Hints between processes: who is told that something may be waiting for it. Sent outside every data transaction
+// and gathered per turn; a lost hint costs one tick, never a message.
+//
+//   pawl:{schema}            'r'       something became claimable
+//   pawl:{schema}:{number}   'w{id}'   look at this workflow       'c{id}'   it was cancelled or moved
+
+import type { Database, Listener, Queryable } from '../store/database.ts';
+import { schemaClass } from '../store/schema-name.ts';
+
+export interface Hints {
+  /** Listens as this incarnation. `onConnect` runs on each new connection. */
+  open(
+    executor: number,
+    onConnect: (connection: Queryable) => Promise<void>,
+    onLost: () => void,
+  ): Promise<void>;
+  /** A parked or handed-over workflow became due. */
+  ready(): void;
+  /** To the process that runs or waits for it. */
+  tell(executor: number, kind: 'w' | 'c', workflowID: string): void;
+  readonly connected: boolean;
+  close(): Promise<void>;
+}
+
+export interface HintHandlers {
+  onReady: () => void;
+  onWorkflow: (workflowID: string) => void;
+  onCancelled: (workflowID: string) => void;
+}
+
+const MAX_PAYLOAD = 7000;
+
+export function createHints(database: Database, handlers: HintHandlers): Hints {
+  const everyone = `pawl:${schemaClass(database.schema)}`;
+  let listener: Listener | undefined;
+  let scheduled = false;
+  const outbox = new Map<string, Set<string>>();
+
+  const flush = (): void => {
+    scheduled = false;
+    for (const [channel, payloads] of outbox) listener?.notify(channel, [...payloads]);
+    outbox.clear();
+  };
+
+  const post = (channel: string, payload: string): void => {
+    if (Buffer.byteLength(payload) > MAX_PAYLOAD) return;
+    const payloads = outbox.get(channel);
+    if (payloads === undefined) outbox.set(channel, new Set([payload]));
+    else payloads.add(payload);
+    if (!scheduled) {
+      scheduled = true;
+      setImmediate(flush);
+    }
+  };
+
+  return {
+    open: async (executor, onConnect, onLost) => {
+      listener = await database.listen({
+        channels: [everyone, `${everyone}:${executor}`],
+        onConnect,
+        onLost,
+        onMessage: (_channel, payload) => {
+          if (payload === 'r') handlers.onReady();
+          else if (payload.startsWith('c')) handlers.onCancelled(payload.slice(1));
+          else if (payload.startsWith('w')) handlers.onWorkflow(payload.slice(1));
+        },
+      });
+    },
+    ready: () => post(everyone, 'r'),
+    tell: (executor, kind, workflowID) => post(`${everyone}:${executor}`, kind + workflowID),
+    get connected() {
+      return listener?.connected ?? false;
+    },
+    close: async () => {
+      flush();
+      await listener?.close();
+      listener = undefined;
+    },
+  };
+}

@@ -1,0 +1,90 @@
+// Callers outside workflows that wait for results and events of workflows that run elsewhere. Looks are gathered:
+// one query for all that began to wait in a turn, one per tick for all that still do, one for what a hint names.
+
+import type { Lane } from '../store/database.ts';
+import { watch, type Watched } from '../store/lifecycle.ts';
+
+export interface Watcher {
+  /** `found` is called once, when the result or (with a key) the event is there. Returns what ends the wait. */
+  subscribe(workflowID: string, key: string | undefined, found: (watched: Watched) => void): () => void;
+  /** Something happened to this workflow. */
+  poke(workflowID: string): void;
+  /** The fallback of the hints: looks for all, if there are any. */
+  poll(): Promise<void>;
+}
+
+interface Subscription {
+  workflowID: string;
+  key: string | undefined;
+  found: (watched: Watched) => void;
+}
+
+export function createWatcher(
+  lane: Lane,
+  executor: () => number,
+  onError: (error: unknown) => void,
+): Watcher {
+  const byWorkflow = new Map<string, Set<Subscription>>();
+  let fresh = new Set<string>();
+  let scheduled = false;
+
+  const look = async (ids: Iterable<string>, register: boolean): Promise<void> => {
+    const results: string[] = [];
+    const events = new Map<string, { workflowID: string; key: string }>();
+    for (const id of ids) {
+      for (const { key } of byWorkflow.get(id) ?? []) {
+        if (key === undefined) {
+          if (results.at(-1) !== id) results.push(id);
+        } else events.set(`${id}\0${key}`, { workflowID: id, key });
+      }
+    }
+    if (results.length === 0 && events.size === 0) return;
+    const rows = await watch(lane, { executor: executor(), register, results, events: [...events.values()] });
+    for (const row of rows) {
+      for (const subscription of [...(byWorkflow.get(row.workflowID) ?? [])]) {
+        if (
+          (subscription.key === undefined) === (row.kind === 'r') &&
+          (row.kind === 'r' || subscription.key === row.key)
+        ) {
+          remove(subscription);
+          subscription.found(row);
+        }
+      }
+    }
+  };
+
+  const schedule = (workflowID: string): void => {
+    fresh.add(workflowID);
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      const ids = fresh;
+      fresh = new Set();
+      look(ids, true).catch(onError);
+    });
+  };
+
+  const remove = (subscription: Subscription): void => {
+    const set = byWorkflow.get(subscription.workflowID);
+    set?.delete(subscription);
+    if (set?.size === 0) byWorkflow.delete(subscription.workflowID);
+  };
+
+  return {
+    subscribe: (workflowID, key, found) => {
+      const subscription = { workflowID, key, found };
+      const set = byWorkflow.get(workflowID);
+      if (set === undefined) byWorkflow.set(workflowID, new Set([subscription]));
+      else set.add(subscription);
+      schedule(workflowID);
+      return () => remove(subscription);
+    },
+    poke: (workflowID) => {
+      if (byWorkflow.has(workflowID)) schedule(workflowID);
+    },
+    poll: async () => {
+      if (byWorkflow.size > 0) await look(byWorkflow.keys(), false);
+    },
+  };
+}
