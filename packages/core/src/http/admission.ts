@@ -23,7 +23,11 @@ export type KeyOf =
   | { readonly kind: 'refused'; readonly reply: Reply };
 
 /** The key of a request, as far as its header tells. */
-export function keyOf<Req>(http: HttpContext<Req>, exchange: Exchange<Req>, settings: IdempotencySettings<Req>): KeyOf {
+export function keyOf<Req>(
+  http: HttpContext<Req>,
+  exchange: Exchange<Req>,
+  settings: IdempotencySettings<Req>,
+): KeyOf {
   if (!settings.methods.has(exchange.method) || settings.skip(exchange.request)) return { kind: 'none' };
   const parsed = parseIdempotencyKey(headerValues(exchange.incoming, settings.header), settings.keyFormat);
   if (parsed.kind === 'key') return parsed;
@@ -42,12 +46,18 @@ export async function bodyOf<Req>(
   http: HttpContext<Req>,
   exchange: Exchange<Req>,
   limit: number,
-): Promise<{ readonly kind: 'body'; readonly body: ReadBody } | { readonly kind: 'refused'; readonly reply: Reply }> {
+): Promise<
+  { readonly kind: 'body'; readonly body: ReadBody } | { readonly kind: 'refused'; readonly reply: Reply }
+> {
   const body = await readBody(exchange, limit);
   if (body.kind === 'bytes' || body.kind === 'parsed') return { kind: 'body', body };
   const reply =
     body.kind === 'too-large'
-      ? http.problem(exchange, { status: 413, code: 'body-too-large', detail: `The body is larger than ${limit} bytes.` })
+      ? http.problem(exchange, {
+          status: 413,
+          code: 'body-too-large',
+          detail: `The body is larger than ${limit} bytes.`,
+        })
       : http.problem(exchange, { status: 400, code: 'body-malformed', detail: 'The body ended early.' });
   return { kind: 'refused', reply };
 }
@@ -58,14 +68,19 @@ export async function identify<Req>(
   exchange: Exchange<Req>,
   settings: IdempotencySettings<Req>,
   key: string,
-): Promise<{ readonly kind: 'identified'; readonly id: string } | { readonly kind: 'refused'; readonly reply: Reply }> {
+): Promise<
+  { readonly kind: 'identified'; readonly id: string } | { readonly kind: 'refused'; readonly reply: Reply }
+> {
   let scope: string;
   try {
     scope = settings.scope === 'global' ? 'global' : await settings.scope(exchange.request);
   } catch (error) {
-    http.pawl.logger.error('The scope of an Idempotency-Key could not be determined.', { error });
+    http.pawl.logger.error({ err: error }, 'The scope of an Idempotency-Key could not be determined');
     const detail = 'The handler was not run.';
-    return { kind: 'refused', reply: http.problem(exchange, { status: 500, code: 'scope-failed', detail, retryable: true }) };
+    return {
+      kind: 'refused',
+      reply: http.problem(exchange, { status: 500, code: 'scope-failed', detail, retryable: true }),
+    };
   }
   if (typeof scope !== 'string' || scope === '') {
     const detail = 'An Idempotency-Key belongs to a caller, and this request does not say who that is.';
@@ -94,11 +109,16 @@ export function reused<Req>(http: HttpContext<Req>, exchange: Exchange<Req>): Re
 }
 
 /** 409: the response was sent once and could not be kept. */
-export function unavailableAnswer<Req>(http: HttpContext<Req>, exchange: Exchange<Req>, workflowID: string): Reply {
+export function unavailableAnswer<Req>(
+  http: HttpContext<Req>,
+  exchange: Exchange<Req>,
+  workflowID: string,
+): Reply {
   return http.problem(exchange, {
     status: 409,
     code: 'response-unavailable',
-    detail: 'The operation was done; its response was a stream or too large to be kept, and is not made again.',
+    detail:
+      'The operation was done; its response was a stream or too large to be kept, and is not made again.',
     workflowID,
   });
 }

@@ -30,13 +30,18 @@ export function storedHeaders(answer: Answer): string {
 
 /** The answer as a reply; `marks` are headers of this one response, such as Idempotent-Replayed. */
 export function replyOf(answer: Answer, marks: Readonly<Record<string, string>> = {}): Reply {
-  return { status: answer.status, headers: { ...Object.fromEntries(answer.headers), ...marks }, body: answer.body };
+  return {
+    status: answer.status,
+    headers: { ...Object.fromEntries(answer.headers), ...marks },
+    body: answer.body,
+  };
 }
 
 /** A reply that was made here, in the form in which it is recorded. Streams cannot be. */
 export function answerOfReply(reply: Reply): Answer {
   const { body } = reply;
-  const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : NOTHING;
+  const bytes =
+    typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : NOTHING;
   return { status: reply.status, headers: Object.entries(reply.headers), body: bytes };
 }
 
@@ -57,5 +62,9 @@ export async function withoutEncoding(answer: Answer): Promise<Answer> {
   const decode = DECODERS[String(encoding).toLowerCase()];
   if (decode === undefined) return answer;
   const body = await decode(answer.body);
-  return { ...answer, body, headers: answer.headers.filter(([name]) => name.toLowerCase() !== 'content-encoding') };
+  return {
+    ...answer,
+    body,
+    headers: answer.headers.filter(([name]) => name.toLowerCase() !== 'content-encoding'),
+  };
 }

@@ -15,7 +15,10 @@ interface Waiting<I, O> {
 }
 
 /** Makes a function of one item from a function of many. */
-export function coalesce<I, O>(run: (items: readonly I[]) => Promise<O[]>, options: CoalesceOptions): (item: I) => Promise<O> {
+export function coalesce<I, O>(
+  run: (items: readonly I[]) => Promise<O[]>,
+  options: CoalesceOptions,
+): (item: I) => Promise<O> {
   const queue: Waiting<I, O>[] = [];
   let inFlight = 0;
 

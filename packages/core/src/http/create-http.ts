@@ -1,7 +1,7 @@
 // Owns the set of routes that an adapter offers, made once per app. Reads as the table of contents of this folder.
 // Never sends anything.
 import type { Pawl } from '../app/pawl.ts';
-import type { Workflow } from '../index.ts';
+import type { Workflow } from '../app/workflows.ts';
 import { endpoint, type EndpointOptions } from './endpoint.ts';
 import type { Exchange, Reply } from './exchange.ts';
 import { healthRoutes } from './health.ts';
@@ -16,7 +16,10 @@ export type Handler<Req> = (exchange: Exchange<Req>) => Promise<Reply>;
 
 export interface PawlHttp<Req> {
   idempotent(options?: IdempotencyOptions<Req>): (exchange: Exchange<Req>) => Promise<Admission>;
-  endpoint<A extends unknown[], R, Value = R>(workflow: Workflow<A, R>, options: EndpointOptions<Req, A[0], Value>): Handler<Req>;
+  endpoint<A extends unknown[], R, Value = R>(
+    workflow: Workflow<A, R>,
+    options: EndpointOptions<Req, A[0], Value>,
+  ): Handler<Req>;
   webhook<T>(options: WebhookOptions<T>): Handler<Req>;
   workflows(options: WorkflowRoutesOptions<Req>): RouteTable<Req>;
   health(): RouteTable<Req>;

@@ -13,7 +13,13 @@ test('bytes and the text that they spell are the same part', () => {
 
 test('scope, method, path and key each make another request', () => {
   const request = { scope: 't1', method: 'POST', path: '/orders', key: 'k' };
-  const ids = [request, { ...request, scope: 't2' }, { ...request, method: 'PATCH' }, { ...request, path: '/o' }, { ...request, key: 'K' }];
+  const ids = [
+    request,
+    { ...request, scope: 't2' },
+    { ...request, method: 'PATCH' },
+    { ...request, path: '/o' },
+    { ...request, key: 'K' },
+  ];
   expect(new Set(ids.map(requestID)).size).toBe(5);
   expect(requestID(request)).toMatch(/^[\w-]{43}$/);
 });

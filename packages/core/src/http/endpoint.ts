@@ -2,7 +2,8 @@
 // Never runs anything itself: after a crash the workflow goes on elsewhere, and the next try joins it.
 import { randomUUID } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import type { EventKey, Workflow, WorkflowHandle } from '../index.ts';
+import type { EventKey } from '../app/topics.ts';
+import type { Workflow, WorkflowHandle } from '../app/workflows.ts';
 import { ValidationError } from '../errors/index.ts';
 import { bodyOf, identify, keyed, keyOf, type ReadBody, reused, unavailableAnswer } from './admission.ts';
 import { answerOfRecord, answerOfReply, replyOf } from './answer.ts';
@@ -25,7 +26,9 @@ export interface EndpointOptions<Req, Input, Value> extends IdempotencyOptions<R
   /** The response for a value; default 200 with the value as JSON. Must depend on its arguments alone. */
   readonly reply?: ((value: Value, req: Req) => RouteReply | Promise<RouteReply>) | undefined;
   /** The response for the error that ended the workflow; undefined for the default one. */
-  readonly replyError?: ((error: unknown, req: Req) => RouteReply | undefined | Promise<RouteReply | undefined>) | undefined;
+  readonly replyError?:
+    | ((error: unknown, req: Req) => RouteReply | undefined | Promise<RouteReply | undefined>)
+    | undefined;
   /** How long a request waits for the outcome; default 10. */
   readonly waitSeconds?: number | undefined;
   /** Honour `Prefer: respond-async` and `Prefer: wait`; default true. */
@@ -35,7 +38,9 @@ export interface EndpointOptions<Req, Input, Value> extends IdempotencyOptions<R
 const WAIT_SECONDS = 10;
 const MAX_WAIT_SECONDS = 60;
 
-type Prepared<T> = { readonly kind: 'ready'; readonly value: T } | { readonly kind: 'refused'; readonly reply: Reply };
+type Prepared<T> =
+  | { readonly kind: 'ready'; readonly value: T }
+  | { readonly kind: 'refused'; readonly reply: Reply };
 
 export function endpoint<Req, A extends unknown[], R, Value = R>(
   http: HttpContext<Req>,
@@ -68,7 +73,8 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     const read = await bodyOf(http, exchange, settings.maxBodyBytes);
     if (read.kind === 'refused') return read.reply;
 
-    const identity = given.kind === 'key' && identified !== undefined ? { key: given.key, id: identified.id } : undefined;
+    const identity =
+      given.kind === 'key' && identified !== undefined ? { key: given.key, id: identified.id } : undefined;
     if (identity === undefined) {
       const workflowID = randomUUID();
       exchange.setIdempotency({ key: undefined, workflowID, attempt: 1 });
@@ -99,7 +105,11 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     if (body.kind === 'bytes') {
       const json = parseJSON(exchange, body.bytes);
       if (json !== undefined && 'malformed' in json) {
-        const reply = http.problem(exchange, { status: 400, code: 'body-malformed', detail: `The body is not JSON: ${json.malformed}` });
+        const reply = http.problem(exchange, {
+          status: 400,
+          code: 'body-malformed',
+          detail: `The body is not JSON: ${json.malformed}`,
+        });
         return { kind: 'refused', reply };
       }
       content = json?.value ?? exchange.getBody();
@@ -113,19 +123,28 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
       if (checked.issues === undefined) return { kind: 'ready', value: checked.value };
       return { kind: 'refused', reply: invalid(exchange, checked.issues) };
     } catch (error) {
-      if (error instanceof ValidationError) return { kind: 'refused', reply: invalid(exchange, error.issues) };
+      if (error instanceof ValidationError)
+        return { kind: 'refused', reply: invalid(exchange, error.issues) };
       const issues = issuesOf(error);
       if (issues !== undefined) return { kind: 'refused', reply: invalid(exchange, issues) };
       const status = statusOf(error);
       if (status === undefined || status >= 500) throw error;
       const { message } = error as Error;
-      return { kind: 'refused', reply: http.problem(exchange, { status, code: 'input-invalid', detail: message }) };
+      return {
+        kind: 'refused',
+        reply: http.problem(exchange, { status, code: 'input-invalid', detail: message }),
+      };
     }
   }
 
   function invalid(exchange: Exchange<Req>, issues: readonly StandardSchemaV1.Issue[]): Reply {
     const detail = issues[0]?.message;
-    return http.problem(exchange, { status: 422, code: 'input-invalid', detail, issues: issues.map(plainIssue) });
+    return http.problem(exchange, {
+      status: 422,
+      code: 'input-invalid',
+      detail,
+      issues: issues.map(plainIssue),
+    });
   }
 
   async function run(exchange: Exchange<Req>, current: Run, input: A[0] | undefined): Promise<Reply> {
@@ -134,25 +153,34 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     try {
       handle = await http.pawl.startWorkflow(workflow, { workflowID })(...([input] as unknown as A));
     } catch (error) {
-      if (claimed?.kind === 'new') await http.ledger.settle(claimed, { kind: 'forgotten' }, 0).catch(() => undefined);
+      if (claimed?.kind === 'new')
+        await http.ledger.settle(claimed, { kind: 'forgotten' }, 0).catch(() => undefined);
       if (error instanceof ValidationError) return invalid(exchange, error.issues);
       throw error;
     }
-    const prefer = options.prefer === false ? undefined : parsePrefer(headerValues(exchange.incoming, 'prefer'));
-    if (prefer?.respondAsync === true && prefer.wait === undefined) return accepted(exchange, current, 'respond-async');
+    const prefer =
+      options.prefer === false ? undefined : parsePrefer(headerValues(exchange.incoming, 'prefer'));
+    if (prefer?.respondAsync === true && prefer.wait === undefined)
+      return accepted(exchange, current, 'respond-async');
 
     const wanted = prefer?.wait ?? options.waitSeconds ?? WAIT_SECONDS;
     const seconds = Math.min(wanted, Math.max(MAX_WAIT_SECONDS, options.waitSeconds ?? 0));
-    const outcome = await awaitOutcome<R, Value>(http.pawl, handle, options.event, seconds);
+    const outcome = await awaitOutcome(http.pawl, handle, options.event, seconds);
     if (outcome.kind === 'pending') {
       if (prefer?.respondAsync === true) return accepted(exchange, current, `respond-async, wait=${wanted}`);
-      return claimed?.kind === 'running' ? inFlight(exchange, current) : accepted(exchange, current, undefined);
+      return claimed?.kind === 'running'
+        ? inFlight(exchange, current)
+        : accepted(exchange, current, undefined);
     }
     return finish(exchange, current, outcome);
   }
 
   /** Records the response, unless another request that waited for the same workflow has done so: then that one is given. */
-  async function finish(exchange: Exchange<Req>, { claimed, workflowID }: Run, outcome: Exclude<Outcome<Value>, { kind: 'pending' }>): Promise<Reply> {
+  async function finish(
+    exchange: Exchange<Req>,
+    { claimed, workflowID }: Run,
+    outcome: Outcome,
+  ): Promise<Reply> {
     const reply = await replyOfOutcome(exchange, workflowID, outcome);
     if (claimed === undefined || outcome.kind === 'stopped') return reply;
     const marks: Record<string, string> = claimed.kind === 'running' ? { 'Idempotent-Replayed': 'true' } : {};
@@ -162,10 +190,16 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
       return { ...reply, headers: { ...reply.headers, 'Idempotency-Stored': 'false' } };
     }
     try {
-      const settled = await http.ledger.settle(claimed, { kind: 'answer', answer: made }, settings.retentionMs);
+      const settled = await http.ledger.settle(
+        claimed,
+        { kind: 'answer', answer: made },
+        settings.retentionMs,
+      );
       if (settled.kind === 'done') {
         const recorded = answerOfRecord(settled.record);
-        return recorded === undefined ? unavailableAnswer(http, exchange, workflowID) : replyOf(recorded, { 'Idempotent-Replayed': 'true' });
+        return recorded === undefined
+          ? unavailableAnswer(http, exchange, workflowID)
+          : replyOf(recorded, { 'Idempotent-Replayed': 'true' });
       }
       if (settled.kind !== 'stored') marks['Idempotency-Stored'] = 'false';
     } catch {
@@ -174,10 +208,14 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     return { ...reply, headers: { ...reply.headers, ...marks } };
   }
 
-  async function replyOfOutcome(exchange: Exchange<Req>, workflowID: string, outcome: Exclude<Outcome<Value>, { kind: 'pending' }>): Promise<Reply> {
+  async function replyOfOutcome(
+    exchange: Exchange<Req>,
+    workflowID: string,
+    outcome: Outcome,
+  ): Promise<Reply> {
     if (outcome.kind === 'value') {
       if (options.reply === undefined) return replyOfValue(outcome.value);
-      return replyOfRoute(await options.reply(outcome.value, exchange.request));
+      return replyOfRoute(await options.reply(outcome.value as Value, exchange.request));
     }
     if (outcome.kind === 'stopped') {
       const cancelled = outcome.status === 'CANCELLED';
@@ -188,7 +226,9 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
       });
     }
     const own = await options.replyError?.(outcome.error, exchange.request);
-    return own === undefined ? http.problem(exchange, problemOfError(outcome.error, workflowID)) : replyOfRoute(own);
+    return own === undefined
+      ? http.problem(exchange, problemOfError(outcome.error, workflowID))
+      : replyOfRoute(own);
   }
 
   function accepted(exchange: Exchange<Req>, { workflowID }: Run, applied: string | undefined): Reply {

@@ -2,13 +2,14 @@
 // One query at a time serves every stream of the process; it runs only while there is one.
 import { internals } from '../app/internals.ts';
 import type { Pawl } from '../app/pawl.ts';
+import type { WorkflowState } from '../app/status.ts';
 import { readNews, type WatchNews } from '../store/event-feed.ts';
 import { jsonText } from './json-value.ts';
+import { hasEnded } from './workflow-outcome.ts';
 
 const POLL_MS = 250;
 const HEARTBEAT_MS = 15_000;
 const RETRY_MS = 1_000;
-const ENDED = new Set(['SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']);
 
 interface Follower {
   readonly workflowID: string;
@@ -61,7 +62,12 @@ function createFeed(pawl: Pawl): Feed {
  * The stream from after event `after` until the workflow has ended or the client is gone. A client that comes back with
  * the last id it saw misses nothing and sees nothing twice.
  */
-export async function* eventStream(pawl: Pawl, workflowID: string, after: number, closed: AbortSignal): AsyncGenerator<string> {
+export async function* eventStream(
+  pawl: Pawl,
+  workflowID: string,
+  after: number,
+  closed: AbortSignal,
+): AsyncGenerator<string> {
   const { codec } = internals(pawl);
   const pending: string[] = [`retry: ${RETRY_MS}\n\n`];
   let ended = false;
@@ -76,7 +82,7 @@ export async function* eventStream(pawl: Pawl, workflowID: string, after: number
         follower.after = seq;
         pending.push(message(String(seq), key, codec.decode(value)));
       }
-      if (events.length === 0 && (status === null || ENDED.has(status))) {
+      if (events.length === 0 && (status === null || hasEnded(status as WorkflowState))) {
         pending.push(message(undefined, 'end', { status: status ?? 'DELETED' }));
         ended = true;
       }

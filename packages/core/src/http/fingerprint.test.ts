@@ -29,7 +29,9 @@ function fingerprint(sent: Sent, options: Parameters<typeof fingerprintOf<unknow
 }
 
 test('the order of the fields and white space do not matter in JSON', () => {
-  expect(fingerprint({ body: '{"a":1,"b":[2,{"c":3,"d":4}]}' })).toBe(fingerprint({ body: '{ "b": [2, {"d":4,"c":3}], "a": 1 }' }));
+  expect(fingerprint({ body: '{"a":1,"b":[2,{"c":3,"d":4}]}' })).toBe(
+    fingerprint({ body: '{ "b": [2, {"d":4,"c":3}], "a": 1 }' }),
+  );
 });
 
 test('a body that was parsed before has the same fingerprint as its bytes', () => {
@@ -54,7 +56,9 @@ test.each<[string, Sent]>([
 
 test('what is no JSON counts by its bytes', () => {
   expect(fingerprint({ body: '{"a":1, ' })).not.toBe(fingerprint({ body: '{"a":1,' }));
-  expect(fingerprint({ type: 'text/plain', body: '{"a":1}' })).not.toBe(fingerprint({ type: 'text/plain', body: '{ "a":1}' }));
+  expect(fingerprint({ type: 'text/plain', body: '{"a":1}' })).not.toBe(
+    fingerprint({ type: 'text/plain', body: '{ "a":1}' }),
+  );
 });
 
 test('a multipart body is the same with another boundary', () => {
@@ -67,9 +71,16 @@ test('a multipart body is the same with another boundary', () => {
 
 test('ignored fields may differ, at any depth and in lists', () => {
   const options = { ignoreFields: ['sentAt', 'meta.try', 'items.seen'] };
-  const one = fingerprint({ body: '{"a":1,"sentAt":1,"meta":{"try":1,"x":2},"items":[{"seen":1,"n":1}]}' }, options);
-  expect(fingerprint({ body: '{"a":1,"sentAt":2,"meta":{"try":2,"x":2},"items":[{"seen":2,"n":1}]}' }, options)).toBe(one);
-  expect(fingerprint({ body: '{"a":1,"sentAt":1,"meta":{"try":1,"x":3},"items":[{"seen":1,"n":1}]}' }, options)).not.toBe(one);
+  const one = fingerprint(
+    { body: '{"a":1,"sentAt":1,"meta":{"try":1,"x":2},"items":[{"seen":1,"n":1}]}' },
+    options,
+  );
+  expect(
+    fingerprint({ body: '{"a":1,"sentAt":2,"meta":{"try":2,"x":2},"items":[{"seen":2,"n":1}]}' }, options),
+  ).toBe(one);
+  expect(
+    fingerprint({ body: '{"a":1,"sentAt":1,"meta":{"try":1,"x":3},"items":[{"seen":1,"n":1}]}' }, options),
+  ).not.toBe(one);
 });
 
 test('included headers count', () => {

@@ -16,10 +16,20 @@ export interface FingerprintOptions<Req> {
 
 type ReadBody = Extract<RequestBody, { kind: 'bytes' | 'parsed' }>;
 
-export function fingerprintOf<Req>(exchange: Exchange<Req>, body: ReadBody, options: FingerprintOptions<Req>): string {
+export function fingerprintOf<Req>(
+  exchange: Exchange<Req>,
+  body: ReadBody,
+  options: FingerprintOptions<Req>,
+): string {
   if (options.fingerprint !== undefined) return digest(['own', options.fingerprint(exchange.request)]);
   const { path, query } = splitTarget(exchange.originalUrl);
-  const parts: (string | Uint8Array)[] = ['request', exchange.method, path, query, mediaType(exchange.incoming)];
+  const parts: (string | Uint8Array)[] = [
+    'request',
+    exchange.method,
+    path,
+    query,
+    mediaType(exchange.incoming),
+  ];
   parts.push(...contentOf(exchange, body, options.ignoreFields ?? []));
   for (const name of options.includeHeaders ?? []) {
     parts.push(name.toLowerCase(), headerValues(exchange.incoming, name).join(', '));
@@ -28,7 +38,11 @@ export function fingerprintOf<Req>(exchange: Exchange<Req>, body: ReadBody, opti
 }
 
 /** The same for a body whether it was parsed before us or not; canonical where it is JSON, else the bytes. */
-function contentOf(exchange: Exchange<unknown>, body: ReadBody, ignore: readonly string[]): (string | Uint8Array)[] {
+function contentOf(
+  exchange: Exchange<unknown>,
+  body: ReadBody,
+  ignore: readonly string[],
+): (string | Uint8Array)[] {
   if (body.kind === 'parsed') {
     if (body.value === undefined) return body.bytes === undefined ? ['none'] : bytesOf(exchange, body.bytes);
     if (typeof body.value === 'string' && !isJSON(mediaType(exchange.incoming))) {
@@ -50,7 +64,9 @@ function contentOf(exchange: Exchange<unknown>, body: ReadBody, ignore: readonly
 /** A multipart body is the same with another boundary, and clients draw a new one for each try. */
 function bytesOf(exchange: Exchange<unknown>, bytes: Uint8Array): (string | Uint8Array)[] {
   if (bytes.byteLength === 0) return ['none'];
-  const boundary = /;\s*boundary=(?:"([^"]+)"|([^\s;]+))/i.exec(exchange.incoming.headers['content-type'] ?? '');
+  const boundary = /;\s*boundary=(?:"([^"]+)"|([^\s;]+))/i.exec(
+    exchange.incoming.headers['content-type'] ?? '',
+  );
   const text = boundary?.[1] ?? boundary?.[2];
   if (text === undefined || !mediaType(exchange.incoming).startsWith('multipart/')) return ['bytes', bytes];
   const content = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');

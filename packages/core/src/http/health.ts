@@ -8,13 +8,19 @@ import { type RouteTable, routeTable } from './routes.ts';
 const DATABASE_DEADLINE_MS = 2_000;
 
 export function healthRoutes<Req>(http: HttpContext<Req>): RouteTable<Req> {
-  const route = (path: string, answer: () => Promise<Reply>) => ({ method: 'GET' as const, path, handle: answer });
+  const route = (path: string, answer: () => Promise<Reply>) => ({
+    method: 'GET' as const,
+    path,
+    handle: answer,
+  });
   return routeTable(
     [
       route('/live', async () => reply(200, { status: 'live' })),
       route('/ready', async () => {
         const reason = await whyNotReady(http);
-        return reason === undefined ? reply(200, { status: 'ready' }) : reply(503, { status: 'not ready', reason });
+        return reason === undefined
+          ? reply(200, { status: 'ready' })
+          : reply(503, { status: 'not ready', reason });
       }),
     ],
     {

@@ -27,7 +27,8 @@ export interface HttpContext<Req> {
 export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpContext<Req> {
   const { type, reply } = problems(defaults.problemBase);
   const workflowsPath = (defaults.workflowsPath ?? '/workflows').replace(/\/+$/, '');
-  const problem: HttpContext<Req>['problem'] = (exchange, details) => reply(splitTarget(exchange.originalUrl).path, details);
+  const problem: HttpContext<Req>['problem'] = (exchange, details) =>
+    reply(splitTarget(exchange.originalUrl).path, details);
   return {
     pawl,
     defaults,
@@ -50,5 +51,9 @@ export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpConte
 }
 
 function isUnavailable(error: unknown): boolean {
-  return error instanceof DatabaseUnavailableError || error instanceof NotLaunchedError || classifyFault(error) === 'connection';
+  return (
+    error instanceof DatabaseUnavailableError ||
+    error instanceof NotLaunchedError ||
+    classifyFault(error) === 'connection'
+  );
 }

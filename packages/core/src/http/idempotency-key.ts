@@ -31,13 +31,19 @@ export function parseIdempotencyKey(values: readonly string[], format: KeyFormat
   let key: string;
   if (value.startsWith('"')) {
     const match = QUOTED.exec(value);
-    if (match === null) return invalid('The quoted string is not well-formed: visible ASCII, with \\" and \\\\ as the only escapes.');
-    if (!PARAMETERS.test(match[2] as string)) return invalid('Something other than parameters follows the quoted string.');
+    if (match === null)
+      return invalid(
+        'The quoted string is not well-formed: visible ASCII, with \\" and \\\\ as the only escapes.',
+      );
+    if (!PARAMETERS.test(match[2] as string))
+      return invalid('Something other than parameters follows the quoted string.');
     key = (match[1] as string).replace(/\\(["\\])/g, '$1');
   } else if (format === 'strict') {
     return invalid('The key must be a quoted string, such as "8e03978e-40d5-43dd-bc93-6894a57f9324".');
   } else if (!TOKEN.test(value)) {
-    return invalid('A key without quotes must be visible ASCII without spaces, commas, semicolons, quotes and backslashes.');
+    return invalid(
+      'A key without quotes must be visible ASCII without spaces, commas, semicolons, quotes and backslashes.',
+    );
   } else {
     key = value;
   }

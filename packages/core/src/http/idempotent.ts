@@ -33,7 +33,10 @@ const WAIT_SECONDS = 10;
 const MAX_WAIT_SECONDS = 60;
 const POLL_MS = 150;
 
-export function idempotent<Req>(http: HttpContext<Req>, options: IdempotencyOptions<Req>): (exchange: Exchange<Req>) => Promise<Admission> {
+export function idempotent<Req>(
+  http: HttpContext<Req>,
+  options: IdempotencyOptions<Req>,
+): (exchange: Exchange<Req>) => Promise<Admission> {
   const settings = idempotencySettings(http.defaults, options);
 
   return async (exchange) => {
@@ -56,7 +59,8 @@ export function idempotent<Req>(http: HttpContext<Req>, options: IdempotencyOpti
         case 'done': {
           const answer = answerOfRecord(outcome.record);
           const marks = { 'Idempotent-Replayed': 'true' };
-          const reply = answer === undefined ? unavailableAnswer(http, exchange, workflowID) : replyOf(answer, marks);
+          const reply =
+            answer === undefined ? unavailableAnswer(http, exchange, workflowID) : replyOf(answer, marks);
           return { kind: 'reply', reply };
         }
         case 'new':

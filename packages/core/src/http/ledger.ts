@@ -48,7 +48,11 @@ export type Ending =
 
 export interface Ledger {
   /** @throws DatabaseUnavailableError within three seconds */
-  claim(request: { id: string; fingerprint: string; leaseMs: number | null }): Promise<HttpClaimOutcome & Claimed>;
+  claim(request: {
+    id: string;
+    fingerprint: string;
+    leaseMs: number | null;
+  }): Promise<HttpClaimOutcome & Claimed>;
   settle(claimed: Claimed, ending: Ending, retentionMs: number): Promise<HttpSettleOutcome>;
 }
 
@@ -57,28 +61,45 @@ const ledgers = new WeakMap<Pawl, Ledger>();
 export function ledgerOf(pawl: Pawl): Ledger {
   let ledger = ledgers.get(pawl);
   if (ledger === undefined) {
-    ledger = createLedger(
-      () => httpRequests(internals(pawl).database),
-      (error) => pawl.logger.warn('The idempotency leases could not be renewed.', { error }),
-    );
+    const inside = internals(pawl);
+    ledger = createLedger({
+      requests: () => httpRequests(inside.database),
+      // What is under way is still recorded while the instance stops.
+      ongoing: () => httpRequests(inside.core.runtime?.database ?? inside.database),
+      onError: (error) => pawl.logger.warn({ err: error }, 'The idempotency leases could not be renewed'),
+    });
     ledgers.set(pawl, ledger);
   }
   return ledger;
 }
 
-export function createLedger(requests: () => HttpRequests, onError: (error: unknown) => void): Ledger {
+export interface LedgerOptions {
+  /** For what is new. */
+  readonly requests: () => HttpRequests;
+  /** For what has been claimed. */
+  readonly ongoing: () => HttpRequests;
+  readonly onError: (error: unknown) => void;
+}
+
+export function createLedger({ requests, ongoing, onError }: LedgerOptions): Ledger {
   const mayBeOneItem = (error: unknown): boolean => classifyFault(error) === 'refused';
-  const claimOne = coalesce<HttpClaim, HttpClaimOutcome>((claims) => patiently(() => requests().claim(claims)), {
-    maxItems: CLAIM_BATCH,
-    maxInFlight: 2,
-    mayBeOneItem,
-  });
-  const settleOne = coalesce<HttpSettlement, HttpSettleOutcome>((items) => patiently(() => requests().settle(items)), {
-    maxItems: SETTLE_BATCH,
-    maxInFlight: 2,
-    mayBeOneItem,
-  });
-  const keeper = leaseKeeper((leases) => requests().renew(leases), onError);
+  const claimOne = coalesce<HttpClaim, HttpClaimOutcome>(
+    (claims) => patiently(() => requests().claim(claims)),
+    {
+      maxItems: CLAIM_BATCH,
+      maxInFlight: 2,
+      mayBeOneItem,
+    },
+  );
+  const settleOne = coalesce<HttpSettlement, HttpSettleOutcome>(
+    (items) => patiently(() => ongoing().settle(items)),
+    {
+      maxItems: SETTLE_BATCH,
+      maxInFlight: 2,
+      mayBeOneItem,
+    },
+  );
+  const keeper = leaseKeeper((leases) => ongoing().renew(leases), onError);
   let sweptAt = 0;
 
   function sweepNowAndThen(): void {
@@ -109,7 +130,11 @@ export function createLedger(requests: () => HttpRequests, onError: (error: unkn
       const outcome = await within(CLAIM_DEADLINE_MS, claiming, () => {
         // It was told that nothing happened: so a claim that succeeds after all is given back.
         claiming
-          .then((late) => (isOurs(late) ? settleOne(settlement({ id, owner, attempt: late.attempt }, { kind: 'forgotten' }, 0)) : null))
+          .then((late) =>
+            isOurs(late)
+              ? settleOne(settlement({ id, owner, attempt: late.attempt }, { kind: 'forgotten' }, 0))
+              : null,
+          )
           .catch(() => undefined);
       });
       if (isOurs(outcome) && leaseMs !== null) keeper.hold({ id, owner, leaseMs });

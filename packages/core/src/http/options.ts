@@ -79,7 +79,10 @@ function isStorable({ status }: { readonly status: number }): boolean {
 }
 
 /** @throws ConfigurationError, so that a mistake shows when the route is made, not with the first request */
-export function idempotencySettings<Req>(defaults: Defaults<Req>, options: IdempotencyOptions<Req>): IdempotencySettings<Req> {
+export function idempotencySettings<Req>(
+  defaults: Defaults<Req>,
+  options: IdempotencyOptions<Req>,
+): IdempotencySettings<Req> {
   const scope = options.scope ?? defaults.scope;
   if (scope === undefined || (scope !== 'global' && typeof scope !== 'function')) {
     throw new ConfigurationError(

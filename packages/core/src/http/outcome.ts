@@ -19,13 +19,20 @@ export function replyOfRoute(given: RouteReply): Reply {
   if (json !== undefined) {
     return {
       status: status ?? 200,
-      headers: { ...(hasType(headers) ? {} : { 'Content-Type': 'application/json; charset=utf-8' }), ...headers },
+      headers: {
+        ...(hasType(headers) ? {} : { 'Content-Type': 'application/json; charset=utf-8' }),
+        ...headers,
+      },
       body: jsonText(json),
     };
   }
   if (body === undefined) return { status: status ?? 204, headers, body: undefined };
   const type = typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/octet-stream';
-  return { status: status ?? 200, headers: { ...(hasType(headers) ? {} : { 'Content-Type': type }), ...headers }, body };
+  return {
+    status: status ?? 200,
+    headers: { ...(hasType(headers) ? {} : { 'Content-Type': type }), ...headers },
+    body,
+  };
 }
 
 /** A workflow without a result has nothing to say: 204. */

@@ -15,7 +15,8 @@ export function parsePrefer(values: readonly string[]): Preferences {
     const match = /^\s*([A-Za-z-]+)\s*(?:=\s*"?([^";]*)"?\s*)?(?:;.*)?$/.exec(preference);
     const name = match?.[1]?.toLowerCase();
     if (name === 'respond-async') respondAsync = true;
-    if (name === 'wait' && wait === undefined && /^\d{1,9}$/.test(match?.[2] ?? '')) wait = Number(match?.[2]);
+    if (name === 'wait' && wait === undefined && /^\d{1,9}$/.test(match?.[2] ?? ''))
+      wait = Number(match?.[2]);
   }
   return { respondAsync, wait };
 }

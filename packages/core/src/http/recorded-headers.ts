@@ -37,7 +37,8 @@ const NEVER = new Set([
   'idempotent-replayed',
   'idempotency-stored',
 ]);
-const NEVER_LIKE = /^(?:access-control-|(?:x-)?ratelimit|x-b3-|uber-trace-id)|token|secret|password|csrf|xsrf|api-?key/;
+const NEVER_LIKE =
+  /^(?:access-control-|(?:x-)?ratelimit|x-b3-|uber-trace-id)|token|secret|password|csrf|xsrf|api-?key/;
 
 /** True for a header that a replay may repeat to whoever sends the key again. */
 export function isRecorded(name: string): boolean {
@@ -46,7 +47,10 @@ export function isRecorded(name: string): boolean {
 }
 
 /** The headers that changed since `before`, without those that never belong to a record. */
-export function recordedHeaders(before: OutgoingHttpHeaders, now: Iterable<readonly [string, OutgoingHttpHeader | undefined]>): HeaderEntry[] {
+export function recordedHeaders(
+  before: OutgoingHttpHeaders,
+  now: Iterable<readonly [string, OutgoingHttpHeader | undefined]>,
+): HeaderEntry[] {
   const entries: HeaderEntry[] = [];
   for (const [name, value] of now) {
     if (value === undefined || !isRecorded(name)) continue;
@@ -59,6 +63,7 @@ export function recordedHeaders(before: OutgoingHttpHeaders, now: Iterable<reado
 }
 
 function sameValue(one: OutgoingHttpHeader, other: string | readonly string[]): boolean {
-  const list = (value: OutgoingHttpHeader | readonly string[]): string => JSON.stringify([value].flat().map(String));
+  const list = (value: OutgoingHttpHeader | readonly string[]): string =>
+    JSON.stringify([value].flat().map(String));
   return list(one) === list(other);
 }

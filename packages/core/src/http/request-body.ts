@@ -29,7 +29,10 @@ export async function readBody(exchange: Exchange<unknown>, limit: number): Prom
 }
 
 /** The value of a body that says it is JSON; undefined for any other, and for none. */
-export function parseJSON(exchange: Exchange<unknown>, bytes: Uint8Array): { value: unknown } | { malformed: string } | undefined {
+export function parseJSON(
+  exchange: Exchange<unknown>,
+  bytes: Uint8Array,
+): { value: unknown } | { malformed: string } | undefined {
   if (bytes.byteLength === 0 || !isJSON(mediaType(exchange.incoming))) return undefined;
   const encoding = exchange.incoming.headers['content-encoding'] ?? 'identity';
   if (encoding.toLowerCase() !== 'identity') return undefined;
@@ -52,10 +55,12 @@ function wasConsumed(incoming: IncomingMessage): boolean {
 function consumed(exchange: Exchange<unknown>): RequestBody {
   const value = exchange.getBody();
   const raw =
-    (exchange.incoming as { rawBody?: unknown }).rawBody ?? (exchange.request as { rawBody?: unknown } | null)?.rawBody ??
+    (exchange.incoming as { rawBody?: unknown }).rawBody ??
+    (exchange.request as { rawBody?: unknown } | null)?.rawBody ??
     (exchange.request as { request?: { rawBody?: unknown } } | null)?.request?.rawBody;
   if (value instanceof Uint8Array) return { kind: 'bytes', bytes: value };
-  const bytes = raw instanceof Uint8Array ? raw : typeof raw === 'string' ? Buffer.from(raw, 'utf8') : undefined;
+  const bytes =
+    raw instanceof Uint8Array ? raw : typeof raw === 'string' ? Buffer.from(raw, 'utf8') : undefined;
   return { kind: 'parsed', value, bytes };
 }
 

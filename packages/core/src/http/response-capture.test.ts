@@ -14,7 +14,10 @@ interface Seen {
   live: number;
 }
 
-async function serve(handler: (res: ServerResponse, req: IncomingMessage) => void, options: Partial<CaptureOptions> = {}) {
+async function serve(
+  handler: (res: ServerResponse, req: IncomingMessage) => void,
+  options: Partial<CaptureOptions> = {},
+) {
   const seen: Seen = { answers: [], live: 0 };
   server = createServer((req, res) => {
     res.setHeader('X-Before', 'same');
@@ -35,18 +38,23 @@ async function serve(handler: (res: ServerResponse, req: IncomingMessage) => voi
   return { seen, response };
 }
 
-
 test('what end() is given is recorded before it is sent', async () => {
   let recorded = false;
-  const { response } = await serve((res) => res.writeHead(201, { 'Content-Type': 'text/x', Location: '/1' }).end('done'), {
-    onAnswer: async (answer) => {
-      await pause(20);
-      recorded = true;
-      expect(answer.status).toBe(201);
-      expect(answer.headers).toEqual([['Content-Type', 'text/x'], ['Location', '/1']]);
-      return true;
+  const { response } = await serve(
+    (res) => res.writeHead(201, { 'Content-Type': 'text/x', Location: '/1' }).end('done'),
+    {
+      onAnswer: async (answer) => {
+        await pause(20);
+        recorded = true;
+        expect(answer.status).toBe(201);
+        expect(answer.headers).toEqual([
+          ['Content-Type', 'text/x'],
+          ['Location', '/1'],
+        ]);
+        return true;
+      },
     },
-  });
+  );
   expect(recorded).toBe(true);
   expect(response.status).toBe(201);
   expect(response.headers.get('content-length')).toBe('4');
@@ -87,7 +95,11 @@ test('the handler finds the response sent and ended as usual, and its callbacks 
   });
   expect(await response.text()).toBe('x');
   await pause(10);
-  expect(states).toEqual([[false, false], [true, false], [true, true]]);
+  expect(states).toEqual([
+    [false, false],
+    [true, false],
+    [true, true],
+  ]);
   expect(called).toBe(2);
 });
 
@@ -110,7 +122,9 @@ test('a response that was not stored says so', async () => {
 });
 
 test('a response that cannot be stored because the database is away goes out all the same', async () => {
-  const { response } = await serve((res) => res.end('x'), { onAnswer: () => Promise.reject(new Error('away')) });
+  const { response } = await serve((res) => res.end('x'), {
+    onAnswer: () => Promise.reject(new Error('away')),
+  });
   expect(response.headers.get('idempotency-stored')).toBe('false');
   expect(await response.text()).toBe('x');
 });
@@ -118,8 +132,14 @@ test('a response that cannot be stored because the database is away goes out all
 test.each<[string, (res: ServerResponse) => void]>([
   ['a pipe', (res) => void Readable.from(['a', 'b']).pipe(res)],
   ['flushed headers', (res) => (res.flushHeaders(), void setTimeout(() => res.end('ab'), 10))],
-  ['an event stream', (res) => (res.writeHead(200, { 'Content-Type': 'text/event-stream' }), void res.end('ab'))],
-  ['a handler that takes its time between writes', (res) => (res.write('a'), void setTimeout(() => res.end('b'), 60))],
+  [
+    'an event stream',
+    (res) => (res.writeHead(200, { 'Content-Type': 'text/event-stream' }), void res.end('ab')),
+  ],
+  [
+    'a handler that takes its time between writes',
+    (res) => (res.write('a'), void setTimeout(() => res.end('b'), 60)),
+  ],
 ])('%s goes out live and is not stored', async (_, handler) => {
   const { seen, response } = await serve(handler);
   expect(response.headers.get('idempotency-stored')).toBe('false');
@@ -168,4 +188,3 @@ test('the first part of a live stream arrives before its end', async () => {
   expect(performance.now() - started).toBeLessThan(200);
   await reader.cancel();
 });
-

@@ -59,7 +59,8 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     state = 'through';
     Reflect.deleteProperty(response, 'headersSent');
     Reflect.deleteProperty(response, 'writableEnded');
-    for (const [name, value] of Object.entries(marks)) if (!response.headersSent) response.setHeader(name, value);
+    for (const [name, value] of Object.entries(marks))
+      if (!response.headersSent) response.setHeader(name, value);
     const body = Buffer.concat(chunks, size);
     const done = callbacks;
     chunks = [];
@@ -180,7 +181,8 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
 
 /** The headers under the names that the handler gave them. */
 export function namedHeaders(response: ServerResponse): [string, OutgoingHttpHeader | undefined][] {
-  const raw = (response as { getRawHeaderNames?: () => string[] }).getRawHeaderNames?.() ?? response.getHeaderNames();
+  const raw =
+    (response as { getRawHeaderNames?: () => string[] }).getRawHeaderNames?.() ?? response.getHeaderNames();
   return raw.map((name) => [name, response.getHeader(name)]);
 }
 

@@ -27,12 +27,17 @@ export interface RouteTableOptions<Req> {
   readonly failed: (exchange: Exchange<Req>, error: unknown) => Reply | undefined;
 }
 
-export function routeTable<Req>(routes: readonly Route<Req>[], options: RouteTableOptions<Req>): RouteTable<Req> {
+export function routeTable<Req>(
+  routes: readonly Route<Req>[],
+  options: RouteTableOptions<Req>,
+): RouteTable<Req> {
   const table: RouteTable<Req> = {
     routes,
     async serve(exchange) {
       const { localPath } = exchange;
-      const local = localPath.startsWith(`${options.prefix}/`) ? localPath.slice(options.prefix.length) : localPath;
+      const local = localPath.startsWith(`${options.prefix}/`)
+        ? localPath.slice(options.prefix.length)
+        : localPath;
       for (const { path } of routes) {
         const params = matchPath(path, local);
         if (params !== undefined) return table.serveAs(path, exchange, params);
@@ -44,7 +49,9 @@ export function routeTable<Req>(routes: readonly Route<Req>[], options: RouteTab
       const method = exchange.method === 'HEAD' ? 'GET' : exchange.method;
       const route = there.find((candidate) => candidate.method === method);
       if (route === undefined) {
-        const allow = there.flatMap((each) => (each.method === 'GET' ? ['GET', 'HEAD'] : [each.method])).join(', ');
+        const allow = there
+          .flatMap((each) => (each.method === 'GET' ? ['GET', 'HEAD'] : [each.method]))
+          .join(', ');
         return options.methodNotAllowed(exchange, allow);
       }
       try {
@@ -77,6 +84,8 @@ export function matchPath(pattern: string, path: string): Params | undefined {
     } catch {
       return undefined;
     }
+    // No id and no key has a NUL, and Postgres does not take one.
+    if (text.includes('%00')) return undefined;
   }
   return params;
 }

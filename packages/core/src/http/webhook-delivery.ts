@@ -1,10 +1,12 @@
 // Owns the delivery of one verified event, once: as a message, or as the start of a workflow.
 // The event's id is the idempotency key of the insert itself; the record beside it only tells a repetition apart,
 // so that the sender hears of it, and outlives the message.
-import type { Topic, Workflow } from '../index.ts';
+import type { Topic } from '../app/topics.ts';
+import type { Workflow } from '../app/workflows.ts';
 import { NonExistentWorkflowError } from '../errors/index.ts';
 import { digest } from './digest.ts';
 import type { HttpContext } from './http-context.ts';
+import { hasEnded } from './workflow-outcome.ts';
 
 /** Where an event goes. */
 export type WebhookRoute =
@@ -31,7 +33,6 @@ const RETENTION_MS = 14 * 86_400_000;
 const LEASE_MS = 10_000;
 const BUSY_TRIES = 40;
 const BUSY_PAUSE_MS = 100;
-const ENDED: ReadonlySet<string> = new Set(['SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']);
 
 export async function deliver<Req>(http: HttpContext<Req>, order: DeliveryOrder): Promise<DeliveryOutcome> {
   const id = digest(['webhook', order.name, order.eventID]);
@@ -67,11 +68,14 @@ async function insert<Req>({ pawl }: HttpContext<Req>, order: DeliveryOrder): Pr
   }
   const message = 'message' in target ? target.message : order.data;
   try {
-    await pawl.send(target.workflowID, message, target.topic, { idempotencyKey, onMissing: order.park ? 'park' : 'error' });
+    await pawl.send(target.workflowID, message, target.topic, {
+      idempotencyKey,
+      onMissing: order.park ? 'park' : 'error',
+    });
   } catch (error) {
     if (error instanceof NonExistentWorkflowError) return 'unknown';
     throw error;
   }
   const status = await pawl.getWorkflowStatus(target.workflowID);
-  return status !== null && ENDED.has(status.status) ? 'finished' : 'delivered';
+  return status !== null && hasEnded(status.status) ? 'finished' : 'delivered';
 }

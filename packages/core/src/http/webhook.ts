@@ -46,14 +46,27 @@ export interface WebhookOptions<T> {
   readonly now?: (() => Date) | undefined;
 }
 
-export function webhook<Req, T = unknown>(http: HttpContext<Req>, options: WebhookOptions<T>): (exchange: Exchange<Req>) => Promise<Reply> {
-  const { name, verify: verifier, schema, route, onUnknown = 'retry', maxBodyBytes = MAX_BODY_BYTES } = options;
+export function webhook<Req, T = unknown>(
+  http: HttpContext<Req>,
+  options: WebhookOptions<T>,
+): (exchange: Exchange<Req>) => Promise<Reply> {
+  const {
+    name,
+    verify: verifier,
+    schema,
+    route,
+    onUnknown = 'retry',
+    maxBodyBytes = MAX_BODY_BYTES,
+  } = options;
   const { failureStatus = 401, now = () => new Date() } = options;
   if (!name) throw new ConfigurationError('A webhook needs a name: event ids are unique per sender only.');
   if (typeof verifier?.verify !== 'function') {
-    throw new ConfigurationError(`The webhook ${name} needs a check of its signatures: verify.standardWebhooks(…), verify.stripe(…) or another one.`);
+    throw new ConfigurationError(
+      `The webhook ${name} needs a check of its signatures: verify.standardWebhooks(…), verify.stripe(…) or another one.`,
+    );
   }
-  if (typeof route !== 'function') throw new ConfigurationError(`The webhook ${name} needs a route: (event) => ({ workflowID, topic }).`);
+  if (typeof route !== 'function')
+    throw new ConfigurationError(`The webhook ${name} needs a route: (event) => ({ workflowID, topic }).`);
 
   return async (exchange) => {
     try {
@@ -82,7 +95,11 @@ export function webhook<Req, T = unknown>(http: HttpContext<Req>, options: Webho
       return refuse({ status: 500, code: 'body-unavailable', detail, retryable: true });
     }
     if (raw.byteLength > maxBodyBytes) {
-      return refuse({ status: 413, code: 'body-too-large', detail: `The body is larger than ${maxBodyBytes} bytes.` });
+      return refuse({
+        status: 413,
+        code: 'body-too-large',
+        detail: `The body is larger than ${maxBodyBytes} bytes.`,
+      });
     }
 
     const delivery: Delivery = { headers: exchange.incoming.headers, raw, now: now() };
@@ -101,7 +118,12 @@ export function webhook<Req, T = unknown>(http: HttpContext<Req>, options: Webho
     if (exchange.getBody() === undefined) exchange.setBody(content);
     const checked = schema === undefined ? { value: content as T } : await check(schema, content);
     if ('issues' in checked && checked.issues !== undefined) {
-      return refuse({ status: 422, code: 'input-invalid', detail: checked.issues[0]?.message, issues: checked.issues.map(plainIssue) });
+      return refuse({
+        status: 422,
+        code: 'input-invalid',
+        detail: checked.issues[0]?.message,
+        issues: checked.issues.map(plainIssue),
+      });
     }
 
     const identity = verifier.identify(delivery, content);
@@ -117,7 +139,13 @@ export function webhook<Req, T = unknown>(http: HttpContext<Req>, options: Webho
     const target = await route(event);
     if (target === null) return acknowledged(200, 'ignored');
 
-    const outcome = await deliver(http, { name, eventID: event.id, data: event.data, target, park: onUnknown === 'park' });
+    const outcome = await deliver(http, {
+      name,
+      eventID: event.id,
+      data: event.data,
+      target,
+      park: onUnknown === 'park',
+    });
     switch (outcome) {
       case 'delivered':
         return acknowledged(202, 'accepted');
@@ -126,9 +154,16 @@ export function webhook<Req, T = unknown>(http: HttpContext<Req>, options: Webho
       case 'finished':
         return acknowledged(200, 'finished');
       case 'busy':
-        return refuse({ status: 503, code: 'request-in-flight', retryable: true, headers: { 'Retry-After': '2' } });
+        return refuse({
+          status: 503,
+          code: 'request-in-flight',
+          retryable: true,
+          headers: { 'Retry-After': '2' },
+        });
       case 'unknown':
-        return onUnknown === 'ack' ? acknowledged(200, 'ignored') : refuse({ status: 404, code: 'unknown-workflow', retryable: true });
+        return onUnknown === 'ack'
+          ? acknowledged(200, 'ignored')
+          : refuse({ status: 404, code: 'unknown-workflow', retryable: true });
     }
   }
 }

@@ -1,24 +1,36 @@
 // Owns waiting for what a response needs of a workflow: its end, or an event that it sets before.
 // Never cancels or changes the workflow; a wait that ends early leaves nothing behind.
 import type { Pawl } from '../app/pawl.ts';
-import type { EventKey, WorkflowHandle } from '../index.ts';
+import type { WorkflowState } from '../app/status.ts';
+import type { EventKey } from '../app/topics.ts';
+import type { WorkflowHandle } from '../app/workflows.ts';
 
-export type Outcome<Value> =
-  | { readonly kind: 'value'; readonly value: Value }
+export type Outcome =
+  | { readonly kind: 'value'; readonly value: unknown }
   /** The workflow ended with an error, for good. */
   | { readonly kind: 'error'; readonly error: unknown }
   /** It was stopped from outside and may yet be resumed. */
-  | { readonly kind: 'stopped'; readonly status: 'CANCELLED' | 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' }
-  | { readonly kind: 'pending' };
+  | { readonly kind: 'stopped'; readonly status: 'CANCELLED' | 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' };
 
-/** Waits at most `seconds`. With an event, the first of both counts: a workflow may end without having set it. */
-export async function awaitOutcome<R, Value = R>(
+export type AwaitedOutcome = Outcome | { readonly kind: 'pending' };
+
+const PENDING: AwaitedOutcome = { kind: 'pending' };
+
+export function hasEnded(state: WorkflowState): boolean {
+  return state === 'SUCCESS' || state === 'ERROR' || state === 'CANCELLED' || state === 'MAX_RECOVERY_ATTEMPTS_EXCEEDED';
+}
+
+/**
+ * Waits at most `seconds`. With an event, the first of both counts, but an event that was set comes before the end: so
+ * the outcome does not depend on who looks when. A workflow may end without having set it.
+ */
+export async function awaitOutcome(
   pawl: Pawl,
-  handle: WorkflowHandle<R>,
-  event: string | EventKey<Value> | undefined,
+  handle: WorkflowHandle<unknown>,
+  event: string | EventKey<unknown> | undefined,
   seconds: number,
-): Promise<Outcome<Value>> {
-  const ended = awaitEnd<R, Value>(handle, seconds);
+): Promise<AwaitedOutcome> {
+  const ended = awaitEnd(handle, seconds);
   if (event === undefined) return ended;
   const happened = eventValue(pawl, handle.workflowID, event, seconds);
   happened.catch(() => undefined);
@@ -28,28 +40,38 @@ export async function awaitOutcome<R, Value = R>(
     ended.then((outcome) => ({ outcome, isEvent: false })),
   ]);
   if (first.isEvent && first.outcome.kind === 'value') return first.outcome;
-  // The end was seen first, or the patience for the event ended: an event that was set still comes before the end.
   const set = await eventValue(pawl, handle.workflowID, event, 0);
   return set.kind === 'value' ? set : ended;
 }
 
-async function eventValue<Value>(
+async function eventValue(
   pawl: Pawl,
   workflowID: string,
-  event: string | EventKey<Value>,
+  event: string | EventKey<unknown>,
   seconds: number,
-): Promise<Outcome<Value>> {
-  const value = await pawl.getEvent<Value>(workflowID, event, seconds);
-  return value === null ? { kind: 'pending' } : { kind: 'value', value };
+): Promise<AwaitedOutcome> {
+  const value = await pawl.getEvent(workflowID, event, seconds);
+  return value === null ? PENDING : { kind: 'value', value };
 }
 
-async function awaitEnd<R, Value>(handle: WorkflowHandle<R>, seconds: number): Promise<Outcome<Value>> {
-  try {
-    return { kind: 'value', value: (await handle.getResult({ timeoutSeconds: seconds })) as unknown as Value };
-  } catch (error) {
-    const status = (await handle.getStatus())?.status;
-    if (status === 'ERROR') return { kind: 'error', error };
-    if (status === 'CANCELLED' || status === 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') return { kind: 'stopped', status };
-    return { kind: 'pending' };
+async function awaitEnd(handle: WorkflowHandle<unknown>, seconds: number): Promise<AwaitedOutcome> {
+  if (seconds > 0) {
+    try {
+      return { kind: 'value', value: await handle.getResult({ timeoutSeconds: seconds }) };
+    } catch {
+      // Its own error or the end of our patience: its status tells them apart.
+    }
+  }
+  const now = await handle.getStatus();
+  switch (now?.status) {
+    case 'SUCCESS':
+      return { kind: 'value', value: now.output };
+    case 'ERROR':
+      return { kind: 'error', error: now.error };
+    case 'CANCELLED':
+    case 'MAX_RECOVERY_ATTEMPTS_EXCEEDED':
+      return { kind: 'stopped', status: now.status };
+    default:
+      return PENDING;
   }
 }

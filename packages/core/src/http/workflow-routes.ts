@@ -1,7 +1,7 @@
 // Owns the routes that show a workflow to its client: status, result, events, steps, and what is opt-in because it
 // changes something. A workflow that is not there and one that is not theirs look the same.
 // Never lists workflows: that is the dashboard's business.
-import type { WorkflowStatus } from '../index.ts';
+import type { WorkflowStatus } from '../app/status.ts';
 import { ConfigurationError, NonExistentWorkflowError } from '../errors/index.ts';
 import { bodyOf } from './admission.ts';
 import { digest } from './digest.ts';
@@ -14,13 +14,17 @@ import { MAX_BODY_BYTES } from './options.ts';
 import { problemOfError, replyOfValue } from './outcome.ts';
 import { parseJSON } from './request-body.ts';
 import { type Params, type Route, type RouteTable, routeTable } from './routes.ts';
-import { awaitOutcome, type Outcome } from './workflow-outcome.ts';
+import { awaitOutcome, hasEnded, type Outcome } from './workflow-outcome.ts';
 
 export type WorkflowAction = 'read' | 'message' | 'cancel' | 'resume';
 
 export interface WorkflowRoutesOptions<Req> {
   /** Whether this client may do this with this workflow. Anything but true answers 404. */
-  readonly authorize: (req: Req, workflow: WorkflowStatus, action: WorkflowAction) => boolean | Promise<boolean>;
+  readonly authorize: (
+    req: Req,
+    workflow: WorkflowStatus,
+    action: WorkflowAction,
+  ) => boolean | Promise<boolean>;
   /** Offer `POST /:id/messages/:topic`; default false. */
   readonly messages?: boolean | undefined;
   /** Offer `POST /:id/cancel`; default false. */
@@ -30,12 +34,16 @@ export interface WorkflowRoutesOptions<Req> {
 }
 
 const MAX_WAIT_SECONDS = 60;
-const ENDED: ReadonlySet<string> = new Set(['SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']);
 
-export function workflowRoutes<Req>(http: HttpContext<Req>, options: WorkflowRoutesOptions<Req>): RouteTable<Req> {
+export function workflowRoutes<Req>(
+  http: HttpContext<Req>,
+  options: WorkflowRoutesOptions<Req>,
+): RouteTable<Req> {
   const { pawl } = http;
   if (typeof options?.authorize !== 'function') {
-    throw new ConfigurationError('The workflow routes need { authorize: (req, workflow, action) => boolean }: whose workflow is it?');
+    throw new ConfigurationError(
+      'The workflow routes need { authorize: (req, workflow, action) => boolean }: whose workflow is it?',
+    );
   }
 
   type Handler = (exchange: Exchange<Req>, workflow: WorkflowStatus, params: Params) => Promise<Reply>;
@@ -46,7 +54,8 @@ export function workflowRoutes<Req>(http: HttpContext<Req>, options: WorkflowRou
       path,
       async handle(exchange, params) {
         const workflow = await pawl.getWorkflowStatus(params['id'] as string);
-        if (workflow === null || (await options.authorize(exchange.request, workflow, action)) !== true) return notFound(exchange);
+        if (workflow === null || (await options.authorize(exchange.request, workflow, action)) !== true)
+          return notFound(exchange);
         return handler(exchange, workflow, params);
       },
     };
@@ -79,18 +88,29 @@ export function workflowRoutes<Req>(http: HttpContext<Req>, options: WorkflowRou
     const body = jsonText(publicStatus(workflow));
     const tag = `"${digest([body]).slice(0, 27)}"`;
     const headers = { ETag: tag, 'Cache-Control': 'private, no-cache' };
-    const known = (exchange.incoming.headers['if-none-match'] ?? '').split(',').map((each) => each.trim().replace(/^W\//, ''));
+    const known = (exchange.incoming.headers['if-none-match'] ?? '')
+      .split(',')
+      .map((each) => each.trim().replace(/^W\//, ''));
     if (known.includes(tag) || known.includes('*')) return { status: 304, headers, body: undefined };
     return json(200, body, headers);
   }
 
   async function result(exchange: Exchange<Req>, workflow: WorkflowStatus): Promise<Reply> {
     const { workflowID } = workflow;
-    const outcome = await awaitOutcome(pawl, pawl.retrieveWorkflow(workflowID), undefined, waitSeconds(exchange));
+    const outcome = await awaitOutcome(
+      pawl,
+      pawl.retrieveWorkflow(workflowID),
+      undefined,
+      waitSeconds(exchange),
+    );
     return outcome.kind === 'pending' ? pending(workflowID) : replyOfOutcome(exchange, workflowID, outcome);
   }
 
-  function replyOfOutcome(exchange: Exchange<Req>, workflowID: string, outcome: Exclude<Outcome<unknown>, { kind: 'pending' }>): Reply {
+  function replyOfOutcome(
+    exchange: Exchange<Req>,
+    workflowID: string,
+    outcome: Outcome,
+  ): Reply {
     if (outcome.kind === 'value') return replyOfValue(outcome.value);
     if (outcome.kind === 'error') return http.problem(exchange, problemOfError(outcome.error, workflowID));
     const cancelled = outcome.status === 'CANCELLED';
@@ -100,17 +120,21 @@ export function workflowRoutes<Req>(http: HttpContext<Req>, options: WorkflowRou
 
   function pending(workflowID: string): Reply {
     const location = http.workflowLocation(workflowID);
-    return json(202, JSON.stringify({ workflowID, location }), { Location: location, 'Retry-After': '1', 'Cache-Control': 'no-store' });
+    return json(202, JSON.stringify({ workflowID, location }), {
+      Location: location,
+      'Retry-After': '1',
+      'Cache-Control': 'no-store',
+    });
   }
 
   async function event(exchange: Exchange<Req>, workflow: WorkflowStatus, params: Params): Promise<Reply> {
     const { workflowID } = workflow;
     const key = params['key'] as string;
-    const wait = ENDED.has(workflow.status) ? 0 : waitSeconds(exchange);
+    const wait = hasEnded(workflow.status) ? 0 : waitSeconds(exchange);
     const value = await pawl.getEvent<unknown>(workflowID, key, wait);
     if (value !== null) return json(200, jsonText(value), { 'Cache-Control': 'private, no-cache' });
     const now = await pawl.getWorkflowStatus(workflowID);
-    return now === null || ENDED.has(now.status) ? notFound(exchange) : pending(workflowID);
+    return now === null || hasEnded(now.status) ? notFound(exchange) : pending(workflowID);
   }
 
   async function events(exchange: Exchange<Req>, workflow: WorkflowStatus): Promise<Reply> {
@@ -137,14 +161,21 @@ export function workflowRoutes<Req>(http: HttpContext<Req>, options: WorkflowRou
     const { workflowID } = workflow;
     const topic = params['topic'] as string;
     const key = parseIdempotencyKey(headerValues(exchange.incoming, 'idempotency-key'), 'lenient');
-    if (key.kind === 'invalid') return http.problem(exchange, { status: 400, code: 'idempotency-key-invalid', detail: key.detail });
+    if (key.kind === 'invalid')
+      return http.problem(exchange, { status: 400, code: 'idempotency-key-invalid', detail: key.detail });
     const read = await bodyOf(http, exchange, MAX_BODY_BYTES);
     if (read.kind === 'refused') return read.reply;
-    const parsed = read.body.kind === 'bytes' ? parseJSON(exchange, read.body.bytes) : { value: read.body.value };
+    const parsed =
+      read.body.kind === 'bytes' ? parseJSON(exchange, read.body.bytes) : { value: read.body.value };
     if (parsed !== undefined && 'malformed' in parsed) {
-      return http.problem(exchange, { status: 400, code: 'body-malformed', detail: `The body is not JSON: ${parsed.malformed}` });
+      return http.problem(exchange, {
+        status: 400,
+        code: 'body-malformed',
+        detail: `The body is not JSON: ${parsed.malformed}`,
+      });
     }
-    if (ENDED.has(workflow.status)) return http.problem(exchange, { status: 409, code: 'workflow-finished', workflowID });
+    if (hasEnded(workflow.status))
+      return http.problem(exchange, { status: 409, code: 'workflow-finished', workflowID });
     const idempotencyKey = key.kind === 'key' ? digest(['message', workflowID, topic, key.key]) : undefined;
     await pawl.send(workflowID, parsed?.value, topic, idempotencyKey === undefined ? {} : { idempotencyKey });
     return json(202, JSON.stringify({ workflowID, topic }), {});
@@ -162,7 +193,9 @@ export function workflowRoutes<Req>(http: HttpContext<Req>, options: WorkflowRou
 
   async function changed(workflowID: string): Promise<Reply> {
     const now = await pawl.getWorkflowStatus(workflowID);
-    return json(200, jsonText(now === null ? { workflowID } : publicStatus(now)), { 'Cache-Control': 'no-store' });
+    return json(200, jsonText(now === null ? { workflowID } : publicStatus(now)), {
+      'Cache-Control': 'no-store',
+    });
   }
 }
 
@@ -172,8 +205,28 @@ function json(status: number, body: string, headers: Readonly<Record<string, str
 
 /** Without the input and what concerns operators only. */
 function publicStatus(workflow: WorkflowStatus): Record<string, unknown> {
-  const { workflowID, name, status, createdAt, updatedAt, startedAt, completedAt, queueName, recoveryAttempts } = workflow;
-  return { workflowID, name, status, createdAt, updatedAt, startedAt, completedAt, queueName, recoveryAttempts };
+  const {
+    workflowID,
+    name,
+    status,
+    createdAt,
+    updatedAt,
+    startedAt,
+    completedAt,
+    queueName,
+    recoveryAttempts,
+  } = workflow;
+  return {
+    workflowID,
+    name,
+    status,
+    createdAt,
+    updatedAt,
+    startedAt,
+    completedAt,
+    queueName,
+    recoveryAttempts,
+  };
 }
 
 /** `?wait=s`, at most a minute; 0 without one. */

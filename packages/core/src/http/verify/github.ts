@@ -12,10 +12,18 @@ export function github(options: GithubOptions): Verifier {
   return {
     verify(delivery) {
       const given = /^sha256=([0-9a-f]{64})$/i.exec(header(delivery, 'x-hub-signature-256') ?? '')?.[1];
-      if (given === undefined) return refused('The header X-Hub-Signature-256 is missing or not well-formed.');
-      const matched = matchingSecret(secrets, [Buffer.from(given, 'hex')], (key) => hmac('sha256', key, [delivery.raw]));
-      return matched === undefined ? refused('The signature does not fit.') : { valid: true, matchedSecret: matched };
+      if (given === undefined)
+        return refused('The header X-Hub-Signature-256 is missing or not well-formed.');
+      const matched = matchingSecret(secrets, [Buffer.from(given, 'hex')], (key) =>
+        hmac('sha256', key, [delivery.raw]),
+      );
+      return matched === undefined
+        ? refused('The signature does not fit.')
+        : { valid: true, matchedSecret: matched };
     },
-    identify: (delivery) => ({ id: header(delivery, 'x-github-delivery'), type: header(delivery, 'x-github-event') }),
+    identify: (delivery) => ({
+      id: header(delivery, 'x-github-delivery'),
+      type: header(delivery, 'x-github-event'),
+    }),
   };
 }

@@ -26,15 +26,19 @@ export interface HmacOptions {
 export function hmac(options: HmacOptions): Verifier {
   const secrets = namedSecrets(options.secrets, 'verify.hmac', (secret) => secret);
   const { prefix = '', encoding = 'hex', algorithm = 'sha256' } = options;
-  if (!getHashes().includes(algorithm)) throw new ConfigurationError(`verify.hmac: there is no hash ${JSON.stringify(algorithm)}.`);
+  if (!getHashes().includes(algorithm))
+    throw new ConfigurationError(`verify.hmac: there is no hash ${JSON.stringify(algorithm)}.`);
   return {
     verify(delivery) {
       const given = header(delivery, options.header)?.trim();
-      if (!given?.startsWith(prefix)) return refused(`The header ${options.header} is missing or not well-formed.`);
+      if (!given?.startsWith(prefix))
+        return refused(`The header ${options.header} is missing or not well-formed.`);
       const signature = Buffer.from(given.slice(prefix.length), encoding);
       const content = options.signed?.(delivery) ?? delivery.raw;
       const matched = matchingSecret(secrets, [signature], (key) => mac(algorithm, key, [content]));
-      return matched === undefined ? refused('The signature does not fit.') : { valid: true, matchedSecret: matched };
+      return matched === undefined
+        ? refused('The signature does not fit.')
+        : { valid: true, matchedSecret: matched };
     },
     identify: (delivery, data) => ({
       id: options.id === undefined ? field(data, 'id') : options.id(delivery, data),

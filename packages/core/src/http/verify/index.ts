@@ -4,7 +4,14 @@ import { github } from './github.ts';
 import { hmac } from './hmac.ts';
 import { standardWebhooks } from './standard-webhooks.ts';
 import { stripe } from './stripe.ts';
-import { type Delivery, type EventIdentity, field, refused, type Verdict, type Verifier } from './verifier.ts';
+import {
+  type Delivery,
+  type EventIdentity,
+  field,
+  refused,
+  type Verdict,
+  type Verifier,
+} from './verifier.ts';
 
 export interface CustomOptions {
   /** True or a verdict; a throw counts as no. */

@@ -14,14 +14,19 @@ export interface NamedSecret<Key> {
  * Checks the secrets when the route is made, so that a missing environment variable shows at start-up and not as a
  * webhook that fails.
  */
-export function namedSecrets<Key>(given: Secrets, what: string, read: (secret: string) => Key | undefined): NamedSecret<Key>[] {
+export function namedSecrets<Key>(
+  given: Secrets,
+  what: string,
+  read: (secret: string) => Key | undefined,
+): NamedSecret<Key>[] {
   const entries: [string, unknown][] =
     typeof given === 'string'
       ? [['default', given]]
       : typeof given === 'object' && given !== null
         ? Object.entries(given as Record<string, unknown>)
         : [];
-  if (entries.length === 0) throw new ConfigurationError(`${what} needs at least one secret; is an environment variable missing?`);
+  if (entries.length === 0)
+    throw new ConfigurationError(`${what} needs at least one secret; is an environment variable missing?`);
   return entries.map(([name, secret]) => {
     const key = typeof secret === 'string' && secret !== '' ? read(secret) : undefined;
     if (key === undefined) {

@@ -13,11 +13,19 @@ export interface TimeOptions {
 }
 
 export function toleranceMs(options: TimeOptions): number {
-  return secondsToMilliseconds(options.toleranceSeconds ?? TOLERANCE_SECONDS, 'toleranceSeconds of a webhook', { allowInfinity: true });
+  return secondsToMilliseconds(
+    options.toleranceSeconds ?? TOLERANCE_SECONDS,
+    'toleranceSeconds of a webhook',
+    { allowInfinity: true },
+  );
 }
 
 /** The signed time from a header with Unix seconds, or why it does not do. */
-export function freshTime(text: string, now: Date, tolerance: number): { timestamp: Date } | { refusal: Verdict } {
+export function freshTime(
+  text: string,
+  now: Date,
+  tolerance: number,
+): { timestamp: Date } | { refusal: Verdict } {
   if (!/^\d{1,12}$/.test(text)) return { refusal: refused('The timestamp is not a number of seconds.') };
   const timestamp = new Date(Number(text) * 1_000);
   const off = now.getTime() - timestamp.getTime();
@@ -26,7 +34,11 @@ export function freshTime(text: string, now: Date, tolerance: number): { timesta
   return { timestamp };
 }
 
-export function hmac(algorithm: string, key: string | Uint8Array, parts: readonly (string | Uint8Array)[]): Buffer {
+export function hmac(
+  algorithm: string,
+  key: string | Uint8Array,
+  parts: readonly (string | Uint8Array)[],
+): Buffer {
   const mac = createHmac(algorithm, key);
   for (const part of parts) mac.update(part);
   return mac.digest();

@@ -65,12 +65,16 @@ test('a time that is off by exactly five minutes still fits', () => {
 
 test('one fitting signature of several is enough', () => {
   const other = 'v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc=';
-  expect(verdict({ signature: `${other} v1a,${SIGNATURE.slice(3)} ${SIGNATURE}` })).toMatchObject({ valid: true });
+  expect(verdict({ signature: `${other} v1a,${SIGNATURE.slice(3)} ${SIGNATURE}` })).toMatchObject({
+    valid: true,
+  });
 });
 
 test('the secret that fits is named', () => {
   const old = `whsec_${Buffer.from('another secret, 24 bytes').toString('base64')}`;
-  expect(verdict({ secrets: { previous: old, current: SECRET } })).toMatchObject({ matchedSecret: 'current' });
+  expect(verdict({ secrets: { previous: old, current: SECRET } })).toMatchObject({
+    matchedSecret: 'current',
+  });
   expect(verdict({ secrets: [old, SECRET] })).toMatchObject({ matchedSecret: '1' });
   expect(verdict({ secrets: [old] })).toMatchObject({ valid: false });
 });
@@ -90,9 +94,14 @@ test('a public key is never used as a shared secret', () => {
   expect(verdict({ secrets: publicKey, signature: forged })).toMatchObject({ valid: false });
 });
 
-test.each([[''], [[]], [{}], ['whsec_'], ['not base64!'], ['whpk_AAAA'], [{ a: undefined as unknown as string }]])(
-  'secrets that cannot work are refused when the route is made: %j',
-  (secrets) => {
-    expect(() => standardWebhooks({ secrets })).toThrow(/verify\.standardWebhooks/);
-  },
-);
+test.each([
+  [''],
+  [[]],
+  [{}],
+  ['whsec_'],
+  ['not base64!'],
+  ['whpk_AAAA'],
+  [{ a: undefined as unknown as string }],
+])('secrets that cannot work are refused when the route is made: %j', (secrets) => {
+  expect(() => standardWebhooks({ secrets })).toThrow(/verify\.standardWebhooks/);
+});

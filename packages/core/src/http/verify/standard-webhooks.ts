@@ -10,7 +10,9 @@ export interface StandardWebhooksOptions extends TimeOptions {
   readonly secrets: Secrets;
 }
 
-type Key = { readonly kind: 'shared'; readonly bytes: Buffer } | { readonly kind: 'public'; readonly key: KeyObject };
+type Key =
+  | { readonly kind: 'shared'; readonly bytes: Buffer }
+  | { readonly kind: 'public'; readonly key: KeyObject };
 
 /**
  * @example
@@ -18,13 +20,18 @@ type Key = { readonly kind: 'shared'; readonly bytes: Buffer } | { readonly kind
  */
 export function standardWebhooks(options: StandardWebhooksOptions): Verifier {
   const keys = namedSecrets<Key>(options.secrets, 'verify.standardWebhooks', readKey);
-  const shared: NamedSecret<Buffer>[] = keys.flatMap(({ name, key }) => (key.kind === 'shared' ? [{ name, key: key.bytes }] : []));
-  const publicKeys: NamedSecret<KeyObject>[] = keys.flatMap(({ name, key }) => (key.kind === 'public' ? [{ name, key: key.key }] : []));
+  const shared: NamedSecret<Buffer>[] = keys.flatMap(({ name, key }) =>
+    key.kind === 'shared' ? [{ name, key: key.bytes }] : [],
+  );
+  const publicKeys: NamedSecret<KeyObject>[] = keys.flatMap(({ name, key }) =>
+    key.kind === 'public' ? [{ name, key: key.key }] : [],
+  );
   const tolerance = toleranceMs(options);
 
   return {
     verify(delivery) {
-      const read = (name: string): string | undefined => header(delivery, `webhook-${name}`) ?? header(delivery, `svix-${name}`);
+      const read = (name: string): string | undefined =>
+        header(delivery, `webhook-${name}`) ?? header(delivery, `svix-${name}`);
       const id = read('id');
       const time = read('timestamp');
       const signatures = read('signature');
@@ -67,7 +74,10 @@ function readKey(secret: string): Key | undefined {
   if (secret.startsWith('whpk_')) {
     const bytes = decodeBase64(secret.slice('whpk_'.length));
     if (bytes?.byteLength !== 32) return undefined;
-    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: bytes.toString('base64url') }, format: 'jwk' });
+    const key = createPublicKey({
+      key: { kty: 'OKP', crv: 'Ed25519', x: bytes.toString('base64url') },
+      format: 'jwk',
+    });
     return { kind: 'public', key };
   }
   const bytes = decodeBase64(secret.startsWith('whsec_') ? secret.slice('whsec_'.length) : secret);

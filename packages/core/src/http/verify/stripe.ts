@@ -18,10 +18,14 @@ export function stripe(options: StripeOptions): Verifier {
       if (!given) return refused('The header Stripe-Signature is missing.');
       const parts = given.split(',').map((part) => part.trim().split('=', 2) as [string, string | undefined]);
       const time = parts.find(([name]) => name === 't')?.[1] ?? '';
-      const signatures = parts.flatMap(([name, value]) => (name === 'v1' && value ? [Buffer.from(value, 'hex')] : []));
+      const signatures = parts.flatMap(([name, value]) =>
+        name === 'v1' && value ? [Buffer.from(value, 'hex')] : [],
+      );
       const fresh = freshTime(time, delivery.now, tolerance);
       if ('refusal' in fresh) return fresh.refusal;
-      const matched = matchingSecret(secrets, signatures, (key) => hmac('sha256', key, [`${time}.`, delivery.raw]));
+      const matched = matchingSecret(secrets, signatures, (key) =>
+        hmac('sha256', key, [`${time}.`, delivery.raw]),
+      );
       if (matched === undefined) return refused('No signature fits.');
       return { valid: true, matchedSecret: matched, timestamp: fresh.timestamp };
     },
