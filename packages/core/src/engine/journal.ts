@@ -128,7 +128,7 @@ export function createJournal(options: JournalOptions): Journal {
       if (closed) return;
       try {
         if (watched) events.emit('journal.flushing', { operations: entries });
-        const result = await flush(lane, options.executor(), remaining);
+        const result = await flush(lane, options.executor(), remaining, { careful: attempt > 0 });
         if (watched) events.emit('journal.flushed', { operations: entries });
         if (attempt > 0) options.onAvailability(true);
         for (let i = 0; i < remaining.length; i++)

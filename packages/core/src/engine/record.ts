@@ -135,6 +135,7 @@ export function stepPart(part: Partial<StepPart> & Pick<StepPart, 'kind'>): Step
     childID: part.childID ?? null,
     outcome: part.outcome ?? null,
     attempts: part.attempts ?? null,
+    begun: part.begun ?? false,
     durationMs: part.durationMs ?? null,
   };
 }

@@ -57,6 +57,7 @@ function startPart(
     name: registration.name,
     version: detached ? null : registration.version,
     input: request.input,
+    chosen: request.workflowID !== undefined || detached,
     extra: plain ? null : JSON.stringify(extra),
   };
 }

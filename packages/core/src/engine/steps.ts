@@ -286,6 +286,7 @@ class StepRun {
         kind,
         name,
         attempts: attempt,
+        begun: true,
         error: last === undefined ? null : this.#host.codec.encodeError(last),
       }),
       settle: (answer) => {
@@ -320,6 +321,7 @@ class StepRun {
         kind,
         name,
         attempts: attempt,
+        begun: attempt > 1,
         durationMs: performance.now() - this.#startedAt,
         ...result,
       }),

@@ -146,6 +146,7 @@ export class Wait {
         output: outcome.output,
         error: outcome.error,
         outcome: outcome.status,
+        begun: !this.local,
       }),
       keep: false,
       deliver: this.#options.deliver,

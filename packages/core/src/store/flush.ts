@@ -1,87 +1,70 @@
-// One flush: operations into parallel arrays, one call of the schema's function, rows into answers.
-// The arrays are built in one pass; the numbers of the parameters are fixed, so the statement is prepared once.
+// One flush: operations into parallel arrays, one call of the schema's function, rows into answers. Only the groups
+// that are there are sent; each combination is a statement of its own, prepared once.
 
 import { plainArray, textArray } from './arrays.ts';
 import type { Lane, Queryable, TextRow } from './database.ts';
+import { errorCode } from './faults.ts';
+import { flushOne } from './flush-one.ts';
 import type { Answer, FlushResult, Operation } from './operations.ts';
 
-const INT = 'int[]';
-const TEXT = 'text[]';
-const BOOL = 'boolean[]';
-const FLOAT = 'float8[]';
+// The groups of the function's parameters: i integers, t texts, b booleans, d floats. The first column of each is
+// the number of the operation.
+const GROUPS = {
+  f: ['op i', 'wf t', 'fence i', 'step i', 'seq i', 'keep b'],
+  n: ['op i', 'id t', 'nonce t', 'fence i', 'name t', 'version t', 'input t', 'extra t'],
+  s: [
+    'op i',
+    'wf t',
+    'step i',
+    'fence i',
+    'kind t',
+    'name t',
+    'target t',
+    'output t',
+    'error t',
+    'child t',
+    'outcome t',
+    'seq i',
+    'attempts i',
+    'ms d',
+  ],
+  e: ['op i', 'wf t', 'key t', 'seq i', 'value t', 'once b'],
+  m: ['op i', 'destination t', 'id t', 'topic t', 'body t', 'sender t', 'park b'],
+  z: ['op i', 'wf t', 'status t', 'output t', 'error t'],
+  w: ['op i', 'wf t', 'step i', 'fence i', 'kind t', 'name t', 'target t', 'timeout d', 'seq i'],
+  p: ['op i', 'wf t'],
+} as const;
+type Group = keyof typeof GROUPS;
+const ORDER = Object.keys(GROUPS) as Group[];
+const TYPES = { i: 'int[]', t: 'text[]', b: 'boolean[]', d: 'float8[]' };
 
-// In the order of the function's parameters, after the executor and the ids to lock.
-const COLUMNS = [
-  INT,
-  TEXT,
-  INT,
-  INT,
-  INT,
-  BOOL, // f
-  INT,
-  TEXT,
-  TEXT,
-  INT,
-  TEXT,
-  TEXT,
-  TEXT,
-  TEXT, // n
-  INT,
-  TEXT,
-  INT,
-  INT,
-  TEXT,
-  TEXT,
-  TEXT,
-  TEXT,
-  TEXT,
-  TEXT,
-  TEXT,
-  INT,
-  INT,
-  FLOAT, // s
-  INT,
-  TEXT,
-  TEXT,
-  INT,
-  TEXT,
-  BOOL, // e
-  INT,
-  TEXT,
-  TEXT,
-  TEXT,
-  TEXT,
-  TEXT,
-  BOOL, // m
-  INT,
-  TEXT,
-  TEXT,
-  TEXT,
-  TEXT, // z
-  INT,
-  TEXT,
-  INT,
-  INT,
-  TEXT,
-  TEXT,
-  TEXT,
-  FLOAT,
-  INT, // w
-  INT,
-  TEXT, // p
-];
+type Cell = string | number | boolean | null;
+type Columns = Partial<Record<Group, Cell[][]>>;
 
-const FLUSH = `SELECT op, outcome, output, error, detail, at FROM pawl.flush($1::text::bigint, $2::text::text[], ${COLUMNS.map(
-  (type, i) => `$${i + 3}::text::${type}`,
-).join(', ')})`;
+export interface FlushOptions {
+  /** A rerun, or one that met a row that it did not expect: looks for conflicts everywhere. */
+  careful?: boolean;
+}
 
 /** Sends operations in one transaction of their own. */
 export async function flush(
   lane: Lane,
   executor: number,
   operations: readonly Operation[],
+  options: FlushOptions = {},
 ): Promise<FlushResult> {
-  return decode(await lane.call(FLUSH, encode(executor, operations)), operations.length);
+  const careful = options.careful === true || operations.some(needsCare);
+  if (!careful && operations.length === 1 && (await flushOne(lane, executor, operations[0] as Operation))) {
+    return decode([], 1);
+  }
+  try {
+    const { text, params } = encode(executor, operations, careful);
+    return decode(await lane.call(text, params), operations.length);
+  } catch (error) {
+    if (careful || errorCode(error) !== '23505') throw error;
+    const { text, params } = encode(executor, operations, true);
+    return decode(await lane.call(text, params), operations.length);
+  }
 }
 
 /** The same inside a transaction that somebody else commits, on a client that sends texts as they are. */
@@ -91,10 +74,8 @@ export async function flushWithin(
   executor: number,
   operations: readonly Operation[],
 ): Promise<FlushResult> {
-  const { rows } = await tx.query<Record<string, string | number | null>>(
-    qualify(FLUSH),
-    encode(executor, operations),
-  );
+  const { text, params } = encode(executor, operations, true);
+  const { rows } = await tx.query<Record<string, string | number | null>>(qualify(text), params);
   const texts = rows.map((row): TextRow =>
     ['op', 'outcome', 'output', 'error', 'detail', 'at'].map((column) => {
       const value = row[column];
@@ -104,20 +85,24 @@ export async function flushWithin(
   return decode(texts, operations.length);
 }
 
-type Cell = string | number | boolean | null;
+/** Rows that it inserts may be there: an id that the caller chose, a wait or an attempt that has its row already. */
+function needsCare(operation: Operation): boolean {
+  return operation.start?.chosen === true || operation.step?.begun === true;
+}
 
-function encode(executor: number, operations: readonly Operation[]): string[] {
-  const lock: string[] = [];
-  const columns: Cell[][] = COLUMNS.map(() => []);
+function encode(
+  executor: number,
+  operations: readonly Operation[],
+  careful: boolean,
+): { text: string; params: string[] } {
+  const columns: Columns = {};
+  const sources: string[] = [];
+  const others: string[] = [];
   for (let op = 0; op < operations.length; op++) {
     const { fenced, start, step, event, message, end, wait, park } = operations[op] as Operation;
-    if (fenced) {
-      lock.push(fenced.workflowID);
-      put(columns, 0, [op, fenced.workflowID, fenced.fence, fenced.stepID, fenced.seq, fenced.keep]);
-    }
     if (start) {
-      lock.push(start.workflowID);
-      put(columns, 6, [
+      if (careful) others.push(start.workflowID);
+      put(columns, 'n', [
         op,
         start.workflowID,
         start.nonce,
@@ -129,8 +114,8 @@ function encode(executor: number, operations: readonly Operation[]): string[] {
       ]);
     }
     if (message) {
-      lock.push(message.destination);
-      put(columns, 34, [
+      others.push(message.destination);
+      put(columns, 'm', [
         op,
         message.destination,
         message.id,
@@ -142,8 +127,10 @@ function encode(executor: number, operations: readonly Operation[]): string[] {
     }
     if (fenced === undefined) continue;
     const { workflowID, fence, stepID, seq } = fenced;
+    sources.push(workflowID);
+    put(columns, 'f', [op, workflowID, fence, stepID, seq, fenced.keep]);
     if (step) {
-      put(columns, 14, [
+      put(columns, 's', [
         op,
         workflowID,
         stepID,
@@ -160,11 +147,11 @@ function encode(executor: number, operations: readonly Operation[]): string[] {
         step.durationMs,
       ]);
     }
-    if (event) put(columns, 28, [op, workflowID, event.key, seq, event.value, event.once]);
-    if (end) put(columns, 41, [op, workflowID, end.status, end.output, end.error]);
+    if (event) put(columns, 'e', [op, workflowID, event.key, seq, event.value, event.once]);
+    if (end) put(columns, 'z', [op, workflowID, end.status, end.output, end.error]);
     if (wait) {
-      if (wait.target !== null && wait.kind !== 'recv') lock.push(wait.target);
-      put(columns, 46, [
+      if (wait.target !== null && wait.kind !== 'recv') others.push(wait.target);
+      put(columns, 'w', [
         op,
         workflowID,
         stepID,
@@ -177,24 +164,68 @@ function encode(executor: number, operations: readonly Operation[]): string[] {
       ]);
     }
     if (park) {
-      for (const id of park) lock.push(id);
-      put(columns, 55, [op, workflowID]);
+      for (const id of park) others.push(id);
+      put(columns, 'p', [op, workflowID]);
     }
   }
-  const params: string[] = [String(executor), textArray(lock)];
-  for (let i = 0; i < columns.length; i++) {
-    const column = columns[i] as Cell[];
-    params.push(
-      COLUMNS[i] === TEXT
-        ? textArray(column as (string | null)[])
-        : plainArray(column as (number | boolean | null)[]),
-    );
+  const params = [
+    String(executor),
+    String(careful),
+    others.length === 0 ? '' : textArray(others.concat(sources)),
+  ];
+  let mask = '';
+  for (const group of ORDER) {
+    const cells = columns[group];
+    if (cells === undefined) continue;
+    mask += group;
+    for (let i = 0; i < cells.length; i++) {
+      const column = cells[i] as Cell[];
+      const isText = (GROUPS[group][i] as string).endsWith(' t');
+      params.push(
+        isText
+          ? textColumn(group, i, column as (string | null)[])
+          : plainArray(column as (number | boolean | null)[]),
+      );
+    }
   }
-  return params;
+  return { text: statement(mask), params };
 }
 
-function put(columns: Cell[][], first: number, cells: readonly Cell[]): void {
-  for (let i = 0; i < cells.length; i++) (columns[first + i] as Cell[]).push(cells[i] as Cell);
+/** A column that is NULL in every row is an empty array: unnest fills it up. */
+function textColumn(group: Group, index: number, column: (string | null)[]): string {
+  if (index === 0 || (group !== 's' && group !== 'n')) return textArray(column);
+  for (const cell of column) if (cell !== null) return textArray(column);
+  return '{}';
+}
+
+const statements = new Map<string, string>();
+
+/** The call with just these groups. An empty text for the ids to lock is NULL. */
+function statement(mask: string): string {
+  let text = statements.get(mask);
+  if (text === undefined) {
+    let n = 3;
+    const args = [...mask].flatMap((group) =>
+      GROUPS[group as Group].map((column) => {
+        const [name, type] = column.split(' ') as [string, keyof typeof TYPES];
+        return `${group}_${name} => $${++n}::text::${TYPES[type]}`;
+      }),
+    );
+    text = `SELECT op, outcome, output, error, detail, at FROM pawl.flush(${[
+      'p_executor => $1::text::bigint',
+      'p_careful => $2::text::boolean',
+      `p_lock => nullif($3::text, '')::text[]`,
+      ...args,
+    ].join(', ')})`;
+    statements.set(mask, text);
+  }
+  return text;
+}
+
+function put(columns: Columns, group: Group, cells: readonly Cell[]): void {
+  let target = columns[group];
+  if (target === undefined) columns[group] = target = cells.map(() => []);
+  for (let i = 0; i < cells.length; i++) (target[i] as Cell[]).push(cells[i] as Cell);
 }
 
 function decode(rows: readonly TextRow[], count: number): FlushResult {

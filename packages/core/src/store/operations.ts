@@ -41,6 +41,8 @@ export interface StartPart {
   name: string;
   version: string | null;
   input: string | null;
+  /** The caller chose the id, so somebody may have it. */
+  chosen: boolean;
   /** JSON with detached, timeout, deadline, parent, priority, user, roles, attributes, trace. */
   extra: string | null;
 }
@@ -73,6 +75,8 @@ export interface StepPart {
   childID: string | null;
   outcome: string | null;
   attempts: number | null;
+  /** It has a row already: a wait, or an earlier attempt. */
+  begun: boolean;
   durationMs: number | null;
 }
 

@@ -29,7 +29,7 @@ export interface PgDatabaseOptions {
 // What our own connections rely on, whatever the role's or the database's defaults are.
 const SESSION = `SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
 SET synchronous_commit = on; SET lock_timeout = '2s'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
-SET plan_cache_mode = auto; SET jit = off; SET client_min_messages = warning; SET timezone = 'UTC'`;
+SET plan_cache_mode = force_generic_plan; SET jit = off; SET client_min_messages = warning; SET timezone = 'UTC'`;
 
 const RAW_TYPES = { getTypeParser: () => (value: unknown) => value } as unknown as pg.CustomTypesConfig;
 

@@ -1,0 +1,210 @@
+-- The journal's one call. Lock, then look, then write: under READ COMMITTED a statement that waited for a row
+-- lock sees only that row anew, so the locks come first and every later statement has a fresh snapshot.
+-- Arguments are parallel arrays, one group per kind of write; `op` is the caller's number of an operation.
+-- Only what deserves an answer is answered: an operation that is not mentioned was written.
+
+CREATE TYPE pawl.flush_result AS (
+  op       integer,
+  outcome  text,
+  output   text,
+  error    text,
+  detail   text,
+  at       float8
+);
+
+-- Placeholders for ids that nobody started yet, so that there is a row to lock; locks them.
+CREATE FUNCTION pawl.reserve(p_ids text[], p_watched boolean) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+BEGIN
+  INSERT INTO pawl.workflow (id, name, status, nonce, watched, created_at, updated_at)
+  SELECT DISTINCT u.id, '', 'RESERVED', '', p_watched, v_now, v_now
+  FROM unnest(p_ids) u(id) ORDER BY u.id
+  ON CONFLICT (id) DO NOTHING;
+  PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (p_ids) ORDER BY w.id FOR NO KEY UPDATE;
+END $$;
+
+-- Why a fenced write may not land, and what stands there instead. A completed record comes first: it is
+-- either ours (the rerun of a commit whose answer was lost) or the one to adopt.
+CREATE FUNCTION pawl.flush_refusals(
+  p_bad int[], f_op int[], f_wf text[], f_fence int[], f_step int[], f_seq int[], f_keep boolean[]
+) RETURNS SETOF pawl.flush_result LANGUAGE sql VOLATILE AS $$
+  SELECT u.op,
+    CASE
+      WHEN s.completed_at IS NOT NULL AND s.fence = u.fence AND s.seq = u.seq THEN
+        CASE WHEN w.status = 'CANCELLED' AND w.fence = u.fence THEN 'kept' ELSE 'written' END
+      WHEN s.completed_at IS NOT NULL THEN 'adopted'
+      WHEN w.id IS NULL OR w.status = 'RESERVED' THEN 'deleted'
+      WHEN w.fence <> u.fence THEN 'superseded'
+      WHEN w.status = 'CANCELLED' AND u.keep THEN 'kept'
+      WHEN w.status = 'CANCELLED' THEN 'cancelled'
+      WHEN u.step IS NULL AND w.status IN ('SUCCESS', 'ERROR') THEN 'written'
+      ELSE 'ended'
+    END,
+    s.output, s.error, s.outcome, s.seq::float8
+  FROM unnest(f_op, f_wf, f_fence, f_step, f_seq, f_keep) u(op, wf, fence, step, seq, keep)
+  LEFT JOIN pawl.workflow w ON w.id = u.wf
+  LEFT JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+  WHERE u.op = ANY (p_bad)
+$$;
+
+-- Starts whose ids nobody else can have: no conflict to look for, which halves their cost. Should there be one
+-- after all, the whole flush fails with 23505 and comes again as a careful one.
+CREATE FUNCTION pawl.flush_fresh_starts(
+  p_executor bigint, n_id text[], n_nonce text[], n_fence int[], n_name text[], n_version text[], n_input text[],
+  n_extra text[]
+) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+BEGIN
+  IF n_extra = '{}' THEN
+    INSERT INTO pawl.workflow (id, name, status, owner, fence, nonce, version, created_at, updated_at, started_at)
+    SELECT u.id, u.name, 'PENDING', p_executor, u.fence, u.nonce, u.version, v_now, v_now, v_now
+    FROM unnest(n_id, n_nonce, n_fence, n_name, n_version) u(id, nonce, fence, name, version);
+    INSERT INTO pawl.workflow_data (id, input) SELECT u.id, u.input FROM unnest(n_id, n_input) u(id, input);
+  ELSE
+    INSERT INTO pawl.workflow (id, name, status, owner, fence, nonce, version, priority, created_at, updated_at,
+      started_at, deadline, timeout_ms, parent_id)
+    SELECT u.id, u.name, 'PENDING', p_executor, u.fence, u.nonce, u.version, coalesce((u.x ->> 'priority')::integer, 0),
+      v_now, v_now, v_now,
+      CASE WHEN u.x ? 'timeout' THEN v_now + (u.x ->> 'timeout')::float8 * interval '1 millisecond'
+           WHEN u.x ? 'deadline' THEN to_timestamp((u.x ->> 'deadline')::float8 / 1000) END,
+      (u.x ->> 'timeout')::float8, u.x ->> 'parent'
+    FROM (SELECT r.*, r.extra::jsonb AS x
+          FROM unnest(n_id, n_nonce, n_fence, n_name, n_version, n_extra) r(id, nonce, fence, name, version, extra)) u;
+    INSERT INTO pawl.workflow_data (id, input, auth_user, auth_roles, attributes, trace_context)
+    SELECT u.id, u.input, u.x ->> 'user', u.x ->> 'roles', u.x -> 'attributes', u.x ->> 'trace'
+    FROM (SELECT r.id, r.input, r.extra::jsonb AS x FROM unnest(n_id, n_input, n_extra) r(id, input, extra)) u;
+  END IF;
+END $$;
+
+-- Starts under ids that somebody may have. `extra` is JSON for what most starts do not have.
+CREATE FUNCTION pawl.flush_starts(
+  p_executor bigint, p_bad int[],
+  n_op int[], n_id text[], n_nonce text[], n_fence int[], n_name text[], n_version text[], n_input text[], n_extra text[]
+) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  v_count integer;
+  v_started text[];
+BEGIN
+  INSERT INTO pawl.workflow (id, name, status, owner, fence, nonce, version, priority, created_at, updated_at,
+    started_at, wake_at, deadline, timeout_ms, parent_id, forked_from)
+  SELECT u.id, u.name, 'PENDING',
+    CASE WHEN u.x ? 'detached' THEN NULL ELSE p_executor END,
+    u.fence, u.nonce, u.version, coalesce((u.x ->> 'priority')::integer, 0), v_now, v_now,
+    CASE WHEN u.x ? 'detached' THEN NULL ELSE v_now END,
+    CASE WHEN u.x ? 'detached' THEN v_now END,
+    CASE WHEN u.x ? 'timeout' THEN v_now + (u.x ->> 'timeout')::float8 * interval '1 millisecond'
+         WHEN u.x ? 'deadline' THEN to_timestamp((u.x ->> 'deadline')::float8 / 1000) END,
+    (u.x ->> 'timeout')::float8, u.x ->> 'parent', u.x ->> 'forkedFrom'
+  FROM (
+    SELECT r.op, r.id, r.nonce, r.fence, r.name, r.version, r.extra::jsonb AS x
+    FROM unnest(n_op, n_id, n_nonce, n_fence, n_name, n_version, n_extra) r(op, id, nonce, fence, name, version, extra)
+    WHERE r.op <> ALL (p_bad)
+  ) u
+  ORDER BY u.id, u.op
+  ON CONFLICT (id) DO NOTHING;
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+
+  IF v_count = cardinality(n_op) THEN
+    INSERT INTO pawl.workflow_data (id, input, auth_user, auth_roles, attributes, trace_context)
+    SELECT u.id, u.input, u.x ->> 'user', u.x ->> 'roles', u.x -> 'attributes', u.x ->> 'trace'
+    FROM (SELECT r.id, r.input, r.extra::jsonb AS x FROM unnest(n_id, n_input, n_extra) r(id, input, extra)) u
+    ORDER BY u.id
+    ON CONFLICT (id) DO NOTHING;
+    RETURN;
+  END IF;
+
+  -- Some ids were there: placeholders become workflows, the rest is answered.
+  UPDATE pawl.workflow w
+  SET name = u.name, status = 'PENDING', nonce = u.nonce, version = u.version,
+    owner = CASE WHEN u.x ? 'detached' THEN NULL ELSE p_executor END,
+    fence = u.fence,
+    priority = coalesce((u.x ->> 'priority')::integer, 0), created_at = v_now, updated_at = v_now,
+    started_at = CASE WHEN u.x ? 'detached' THEN NULL ELSE v_now END,
+    wake_at = CASE WHEN u.x ? 'detached' THEN v_now END,
+    deadline = CASE WHEN u.x ? 'timeout' THEN v_now + (u.x ->> 'timeout')::float8 * interval '1 millisecond'
+                    WHEN u.x ? 'deadline' THEN to_timestamp((u.x ->> 'deadline')::float8 / 1000) END,
+    timeout_ms = (u.x ->> 'timeout')::float8, parent_id = u.x ->> 'parent', forked_from = u.x ->> 'forkedFrom'
+  FROM (
+    SELECT DISTINCT ON (r.id) r.id, r.nonce, r.fence, r.name, r.version, r.extra::jsonb AS x
+    FROM unnest(n_op, n_id, n_nonce, n_fence, n_name, n_version, n_extra) r(op, id, nonce, fence, name, version, extra)
+    WHERE r.op <> ALL (p_bad)
+    ORDER BY r.id, r.op
+  ) u
+  WHERE w.id = u.id AND w.status = 'RESERVED';
+
+  INSERT INTO pawl.workflow_data (id, input, auth_user, auth_roles, attributes, trace_context)
+  SELECT u.id, u.input, u.x ->> 'user', u.x ->> 'roles', u.x -> 'attributes', u.x ->> 'trace'
+  FROM (
+    SELECT r.id, r.nonce, r.input, r.extra::jsonb AS x
+    FROM unnest(n_id, n_nonce, n_input, n_extra) r(id, nonce, input, extra)
+  ) u
+  JOIN pawl.workflow w ON w.id = u.id AND w.nonce = u.nonce
+  ORDER BY u.id
+  ON CONFLICT (id) DO NOTHING;
+
+  -- output: the input that is stored; detail: name, parent and fence of the one that has the id.
+  RETURN QUERY
+  SELECT u.op, CASE WHEN w.nonce = u.nonce THEN 'started' ELSE 'exists' END,
+    CASE WHEN w.nonce <> u.nonce THEN d.input END, w.status,
+    json_build_object('name', w.name, 'parent', w.parent_id, 'fence', w.fence)::text, NULL::float8
+  FROM unnest(n_op, n_id, n_nonce, n_fence) u(op, id, nonce, fence)
+  JOIN pawl.workflow w ON w.id = u.id
+  LEFT JOIN pawl.workflow_data d ON d.id = u.id
+  WHERE u.op <> ALL (p_bad) AND (w.nonce <> u.nonce OR w.fence <> u.fence OR w.status <> 'PENDING');
+END $$;
+
+-- Messages. The destinations are locked, so the sequence is drawn in the order of the commits.
+CREATE FUNCTION pawl.flush_messages(
+  p_executor bigint, p_bad int[],
+  m_op int[], m_destination text[], m_id text[], m_topic text[], m_body text[], m_sender text[], m_park boolean[]
+) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  v_missing int[];
+  v_park text[];
+  v_abroad boolean;
+  v_parked boolean;
+BEGIN
+  SELECT array_agg(u.op) FILTER (WHERE (w.id IS NULL OR w.status = 'RESERVED') AND NOT u.park),
+    array_agg(u.destination) FILTER (WHERE w.id IS NULL AND u.park)
+  INTO v_missing, v_park
+  FROM unnest(m_op, m_destination, m_park) u(op, destination, park)
+  LEFT JOIN pawl.workflow w ON w.id = u.destination
+  WHERE u.op <> ALL (p_bad);
+  IF v_park IS NOT NULL THEN
+    PERFORM pawl.reserve(v_park, false);
+  END IF;
+  IF v_missing IS NOT NULL THEN
+    RETURN QUERY SELECT u.op, 'missing', NULL::text, NULL::text, NULL::text, NULL::float8 FROM unnest(v_missing) u(op);
+    p_bad := p_bad || v_missing;
+  END IF;
+
+  INSERT INTO pawl.message (destination, id, topic, created_at, sender, body)
+  SELECT u.destination, u.id, u.topic, v_now, u.sender, u.body
+  FROM unnest(m_op, m_destination, m_id, m_topic, m_body, m_sender) u(op, destination, id, topic, body, sender)
+  WHERE u.op <> ALL (p_bad)
+  ORDER BY u.op
+  ON CONFLICT (destination, id) DO NOTHING;
+
+  SELECT bool_or(w.owner IS NULL), bool_or(w.owner <> p_executor) INTO v_parked, v_abroad
+  FROM pawl.workflow w WHERE w.id = ANY (m_destination) AND w.status = 'PENDING';
+  IF v_parked THEN
+    UPDATE pawl.workflow w SET wake_at = v_now
+    WHERE w.id = ANY (m_destination) AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
+      AND (w.wake_at IS NULL OR w.wake_at > v_now)
+      AND EXISTS (
+        SELECT 1 FROM pawl.step s JOIN unnest(m_destination, m_topic) u(destination, topic) ON s.target = u.topic
+        WHERE s.workflow_id = w.id AND u.destination = w.id AND s.completed_at IS NULL AND s.kind = 'recv');
+    IF FOUND THEN
+      RETURN QUERY SELECT -1, 'ready', NULL::text, NULL::text, NULL::text, NULL::float8;
+    END IF;
+  END IF;
+  IF v_abroad THEN
+    RETURN QUERY
+    SELECT DISTINCT -1, 'hint', w.id, NULL::text, w.owner::text, NULL::float8
+    FROM pawl.workflow w WHERE w.id = ANY (m_destination) AND w.status = 'PENDING' AND w.owner <> p_executor;
+  END IF;
+END $$;

@@ -1,0 +1,149 @@
+-- The parts of a flush that wait: first looks, deadlines, parking.
+
+-- Waits: what is there is taken and recorded at once; the rest gets a row that holds its first deadline.
+--   recv       target = topic        getEvent   target = workflow, name = key
+--   getResult  target = workflow     sleep
+CREATE FUNCTION pawl.flush_waits(
+  p_bad int[], w_op int[], w_wf text[], w_step int[], w_fence int[], w_kind text[], w_name text[],
+  w_target text[], w_timeout float8[], w_seq int[]
+) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  v_watch text[];
+BEGIN
+  IF 'recv' = ANY (w_kind) THEN
+    -- Several recv of one topic in one flush are paired with the messages in order.
+    WITH want AS (
+      SELECT u.wf, u.step, u.fence, u.topic, u.seq,
+        row_number() OVER (PARTITION BY u.wf, u.topic ORDER BY u.op) AS place
+      FROM unnest(w_op, w_wf, w_step, w_fence, w_kind, w_target, w_seq) u(op, wf, step, fence, kind, topic, seq)
+      LEFT JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+      WHERE u.kind = 'recv' AND u.op <> ALL (p_bad) AND s.completed_at IS NULL
+    ), picked AS (
+      SELECT w.*, m.id AS message_id, m.body
+      FROM want w
+      JOIN LATERAL (
+        SELECT i.id, i.body FROM pawl.message i
+        WHERE i.destination = w.wf AND i.topic = w.topic AND i.consumed_by IS NULL
+        ORDER BY i.sequence OFFSET w.place - 1 LIMIT 1
+      ) m ON true
+    ), used AS (
+      UPDATE pawl.message m SET consumed_by = p.step FROM picked p
+      WHERE m.destination = p.wf AND m.id = p.message_id
+    )
+    INSERT INTO pawl.step AS t (workflow_id, step_id, fence, seq, started_at, completed_at, kind, target, output)
+    SELECT p.wf, p.step, p.fence, p.seq, v_now, v_now, 'recv', p.topic, p.body
+    FROM picked p ORDER BY p.wf, p.step
+    ON CONFLICT (workflow_id, step_id) DO UPDATE
+    SET output = excluded.output, seq = excluded.seq, fence = excluded.fence, completed_at = v_now
+    WHERE t.completed_at IS NULL;
+  END IF;
+
+  IF 'getEvent' = ANY (w_kind) THEN
+    INSERT INTO pawl.step AS t (workflow_id, step_id, fence, seq, started_at, completed_at, kind, name, target, output)
+    SELECT u.wf, u.step, u.fence, u.seq, v_now, v_now, u.kind, u.name, u.target, e.value
+    FROM unnest(w_op, w_wf, w_step, w_fence, w_kind, w_name, w_target, w_seq) u(op, wf, step, fence, kind, name, target, seq)
+    JOIN LATERAL (
+      SELECT i.value FROM pawl.event i WHERE i.workflow_id = u.target AND i.key = u.name
+      ORDER BY i.seq DESC LIMIT 1
+    ) e ON true
+    WHERE u.kind = 'getEvent' AND u.op <> ALL (p_bad)
+    ORDER BY u.wf, u.step
+    ON CONFLICT (workflow_id, step_id) DO UPDATE
+    SET output = excluded.output, seq = excluded.seq, fence = excluded.fence, completed_at = v_now
+    WHERE t.completed_at IS NULL;
+  END IF;
+
+  IF 'getResult' = ANY (w_kind) THEN
+    INSERT INTO pawl.step AS t
+      (workflow_id, step_id, fence, seq, started_at, completed_at, kind, name, target, outcome, output, error)
+    SELECT u.wf, u.step, u.fence, u.seq, v_now, v_now, u.kind, u.name, u.target, w.status, d.output, d.error
+    FROM unnest(w_op, w_wf, w_step, w_fence, w_kind, w_name, w_target, w_seq) u(op, wf, step, fence, kind, name, target, seq)
+    JOIN pawl.workflow w ON w.id = u.target
+      AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+    LEFT JOIN pawl.workflow_data d ON d.id = u.target
+    WHERE u.kind = 'getResult' AND u.op <> ALL (p_bad)
+    ORDER BY u.wf, u.step
+    ON CONFLICT (workflow_id, step_id) DO UPDATE
+    SET outcome = excluded.outcome, output = excluded.output, error = excluded.error, seq = excluded.seq,
+      fence = excluded.fence, completed_at = v_now
+    WHERE t.completed_at IS NULL;
+  END IF;
+
+  INSERT INTO pawl.step (workflow_id, step_id, fence, started_at, deadline, kind, name, target)
+  SELECT u.wf, u.step, u.fence, v_now, v_now + u.timeout * interval '1 millisecond', u.kind, u.name, u.target
+  FROM unnest(w_op, w_wf, w_step, w_fence, w_kind, w_name, w_target, w_timeout)
+    u(op, wf, step, fence, kind, name, target, timeout)
+  WHERE u.op <> ALL (p_bad)
+  ORDER BY u.wf, u.step
+  ON CONFLICT (workflow_id, step_id) DO NOTHING;
+
+  UPDATE pawl.step s
+  SET completed_at = v_now, seq = u.seq, fence = u.fence, outcome = 'timeout'
+  FROM unnest(w_op, w_wf, w_step, w_fence, w_seq) u(op, wf, step, fence, seq)
+  WHERE s.workflow_id = u.wf AND s.step_id = u.step AND u.op <> ALL (p_bad)
+    AND s.completed_at IS NULL AND s.deadline <= v_now;
+
+  IF 'getEvent' = ANY (w_kind) OR 'getResult' = ANY (w_kind) THEN
+    SELECT array_agg(DISTINCT u.target) INTO v_watch
+    FROM unnest(w_op, w_wf, w_step, w_kind, w_target) u(op, wf, step, kind, target)
+    JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+    WHERE u.kind IN ('getEvent', 'getResult') AND u.op <> ALL (p_bad) AND s.completed_at IS NULL;
+    IF v_watch IS NOT NULL THEN
+      PERFORM pawl.reserve(u.ids, true)
+      FROM (SELECT array_agg(i.id) AS ids FROM unnest(v_watch) i(id)
+            WHERE NOT EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = i.id)) u
+      WHERE u.ids IS NOT NULL;
+      UPDATE pawl.workflow w SET watched = true WHERE w.id = ANY (v_watch) AND NOT w.watched;
+      INSERT INTO pawl.waiter (target, kind, key, workflow_id)
+      SELECT u.target, CASE u.kind WHEN 'getEvent' THEN 'e' ELSE 'r' END,
+        CASE u.kind WHEN 'getEvent' THEN u.name ELSE '' END, u.wf
+      FROM unnest(w_op, w_wf, w_step, w_kind, w_name, w_target) u(op, wf, step, kind, name, target)
+      JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+      WHERE u.kind IN ('getEvent', 'getResult') AND u.op <> ALL (p_bad) AND s.completed_at IS NULL
+      ORDER BY u.target, u.kind, u.name
+      ON CONFLICT (target, kind, key, workflow_id, executor) DO UPDATE SET fired = false;
+    END IF;
+  END IF;
+
+  RETURN QUERY
+  SELECT u.op, CASE WHEN s.completed_at IS NULL THEN 'wait' ELSE 'value' END, s.output, s.error, s.outcome,
+    pawl.epoch_ms(s.deadline)
+  FROM unnest(w_op, w_wf, w_step) u(op, wf, step)
+  JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+  WHERE u.op <> ALL (p_bad);
+END $$;
+
+-- Parking: the row gives up its owner only if nothing that it waits for is there. The awaited rows are locked
+-- like our own, and whoever causes a wake-up locks them first and then looks for waiters: one sees the other.
+CREATE FUNCTION pawl.flush_parks(p_bad int[], p_op int[], p_wf text[])
+RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  v_ready int[];
+BEGIN
+  SELECT coalesce(array_agg(DISTINCT u.op), '{}') INTO v_ready
+  FROM unnest(p_op, p_wf) u(op, wf)
+  LEFT JOIN pawl.step s ON s.workflow_id = u.wf AND s.completed_at IS NULL
+  WHERE u.op <> ALL (p_bad) AND (
+    s.workflow_id IS NULL
+    OR s.deadline <= v_now
+    OR CASE s.kind
+      WHEN 'recv' THEN EXISTS (
+        SELECT 1 FROM pawl.message m
+        WHERE m.destination = s.workflow_id AND m.topic = s.target AND m.consumed_by IS NULL)
+      WHEN 'getEvent' THEN EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = s.target AND e.key = s.name)
+      WHEN 'getResult' THEN EXISTS (
+        SELECT 1 FROM pawl.workflow t WHERE t.id = s.target
+          AND t.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'))
+      ELSE false
+    END);
+
+  UPDATE pawl.workflow w
+  SET owner = NULL, updated_at = v_now, wake_at = (
+    SELECT min(s.deadline) FROM pawl.step s WHERE s.workflow_id = w.id AND s.completed_at IS NULL)
+  FROM unnest(p_op, p_wf) u(op, wf)
+  WHERE w.id = u.wf AND u.op <> ALL (p_bad) AND u.op <> ALL (v_ready);
+
+  RETURN QUERY SELECT u.op, 'ready', NULL::text, NULL::text, NULL::text, NULL::float8 FROM unnest(v_ready) u(op);
+END $$;
