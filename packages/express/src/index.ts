@@ -91,12 +91,17 @@ export function pawlExpress(pawl: Pawl, defaults: Defaults<Request> = {}): PawlE
 
 function handlerOf(handle: Handler<Request>): RequestHandler {
   return (req, res, next) => {
-    handle(exchangeOf(req, res)).then((reply) => send(res, reply)).catch(next);
+    handle(exchangeOf(req, res))
+      .then((reply) => send(res, reply))
+      .catch(next);
   };
 }
 
 function tableOf(table: RouteTable<Request>): RequestHandler {
   return (req, res, next) => {
-    table.serve(exchangeOf(req, res)).then((reply) => (reply === undefined ? next() : send(res, reply))).catch(next);
+    table
+      .serve(exchangeOf(req, res))
+      .then((reply) => (reply === undefined ? next() : send(res, reply)))
+      .catch(next);
   };
 }

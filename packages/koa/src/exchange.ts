@@ -2,7 +2,16 @@
 // Never decides anything about a request.
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type Answer, type Exchange, type Idempotency, isStreamed, namedHeaders, recordedHeaders, type Reply, type ResponseCapture } from '@pawl/core/http';
+import {
+  type Answer,
+  type Exchange,
+  type Idempotency,
+  isStreamed,
+  namedHeaders,
+  recordedHeaders,
+  type Reply,
+  type ResponseCapture,
+} from '@pawl/core/http';
 import type { Context } from 'koa';
 
 declare module 'koa' {
@@ -67,11 +76,15 @@ export function answerOf(ctx: Context, before: ResponseCapture['headersBefore'])
     return { status, headers: kept, body: Buffer.alloc(0) };
   }
   if (body === null || body === undefined) {
-    const explicit = (ctx.response as { _explicitNullBody?: boolean })._explicitNullBody === true;
+    const explicit = Reflect.get(ctx.response, '_explicitNullBody') === true;
     const rest = headers.filter(([name]) => name.toLowerCase() !== 'content-type');
     if (explicit) return { status, headers: rest, body: Buffer.alloc(0) };
     const text = ctx.req.httpVersionMajor >= 2 ? String(status) : ctx.message || String(status);
-    return { status, headers: [...rest, ['Content-Type', 'text/plain; charset=utf-8']], body: Buffer.from(text) };
+    return {
+      status,
+      headers: [...rest, ['Content-Type', 'text/plain; charset=utf-8']],
+      body: Buffer.from(text),
+    };
   }
   if (Buffer.isBuffer(body) || typeof body === 'string') return { status, headers, body: Buffer.from(body) };
   const isStream =

@@ -1,6 +1,6 @@
 // Owns the Koa face of @pawl/core/http: each helper is one `async (ctx, next)`, or a table of routes behind one.
 // Never holds logic that Express would need as well.
-import Router from '@koa/router';
+import KoaRouter from '@koa/router';
 import type { Pawl, Workflow } from '@pawl/core';
 import {
   type Attempt,
@@ -21,7 +21,7 @@ export { CORS_REQUEST_HEADERS, CORS_RESPONSE_HEADERS, verify } from '@pawl/core/
 /** Works with `app.use`, under koa-mount, and nested in a router: `router.use('/workflows', http.workflows(…).routes())`. */
 export interface RoutesMiddleware extends Middleware {
   routes(): RoutesMiddleware;
-  readonly router: Router;
+  readonly router: KoaRouter;
 }
 
 export interface PawlKoa {
@@ -123,7 +123,7 @@ function routesOf(table: RouteTable<Context>): RoutesMiddleware {
     const reply = await table.serve(exchangeOf(ctx));
     return reply === undefined ? next() : send(ctx, reply);
   };
-  const router = new Router();
+  const router = new KoaRouter();
   for (const path of new Set(table.routes.map((route) => route.path))) {
     router.all(path, async (ctx) => {
       const context = ctx as unknown as Context;

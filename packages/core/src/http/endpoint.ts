@@ -119,7 +119,7 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     try {
       if (input === undefined) return { kind: 'ready', value: content as A[0] };
       if (!isSchema(input)) return { kind: 'ready', value: await input(exchange.request) };
-      const checked = await check(input as StandardSchemaV1<unknown, A[0]>, content);
+      const checked = await check(input, content);
       if (checked.issues === undefined) return { kind: 'ready', value: checked.value };
       return { kind: 'refused', reply: invalid(exchange, checked.issues) };
     } catch (error) {
@@ -199,7 +199,7 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
         const recorded = answerOfRecord(settled.record);
         return recorded === undefined
           ? unavailableAnswer(http, exchange, workflowID)
-          : replyOf(recorded, { 'Idempotent-Replayed': 'true' });
+          : replyOf(recorded, marks);
       }
       if (settled.kind !== 'stored') marks['Idempotency-Stored'] = 'false';
     } catch {

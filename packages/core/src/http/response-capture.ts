@@ -123,7 +123,7 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     Object.defineProperty(response, 'headersSent', { configurable: true, get: () => true });
     if (String(response.getHeader('content-type') ?? '').startsWith('text/event-stream')) void open();
     return response;
-  } as ServerResponse['writeHead'];
+  };
 
   response.flushHeaders = function () {
     if (!held()) return original.flushHeaders.call(response);

@@ -131,7 +131,7 @@ export function webhook<Req, T = unknown>(
       id: identity.id ?? digest([raw]),
       type: identity.type ?? '',
       timestamp: verdict.timestamp,
-      data: checked.value as T,
+      data: checked.value,
       headers: plainHeaders(exchange),
       raw,
       matchedSecret: verdict.matchedSecret,

@@ -17,7 +17,12 @@ export type AwaitedOutcome = Outcome | { readonly kind: 'pending' };
 const PENDING: AwaitedOutcome = { kind: 'pending' };
 
 export function hasEnded(state: WorkflowState): boolean {
-  return state === 'SUCCESS' || state === 'ERROR' || state === 'CANCELLED' || state === 'MAX_RECOVERY_ATTEMPTS_EXCEEDED';
+  return (
+    state === 'SUCCESS' ||
+    state === 'ERROR' ||
+    state === 'CANCELLED' ||
+    state === 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'
+  );
 }
 
 /**

@@ -54,7 +54,7 @@ export function workflowRoutes<Req>(
       path,
       async handle(exchange, params) {
         const workflow = await pawl.getWorkflowStatus(params['id'] as string);
-        if (workflow === null || (await options.authorize(exchange.request, workflow, action)) !== true)
+        if (workflow === null || !(await options.authorize(exchange.request, workflow, action)))
           return notFound(exchange);
         return handler(exchange, workflow, params);
       },
@@ -106,11 +106,7 @@ export function workflowRoutes<Req>(
     return outcome.kind === 'pending' ? pending(workflowID) : replyOfOutcome(exchange, workflowID, outcome);
   }
 
-  function replyOfOutcome(
-    exchange: Exchange<Req>,
-    workflowID: string,
-    outcome: Outcome,
-  ): Reply {
+  function replyOfOutcome(exchange: Exchange<Req>, workflowID: string, outcome: Outcome): Reply {
     if (outcome.kind === 'value') return replyOfValue(outcome.value);
     if (outcome.kind === 'error') return http.problem(exchange, problemOfError(outcome.error, workflowID));
     const cancelled = outcome.status === 'CANCELLED';
