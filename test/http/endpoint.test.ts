@@ -1,9 +1,9 @@
 // `http.endpoint()`: the route is the workflow. The same cases for Express and Koa.
 import { setTimeout as pause } from 'node:timers/promises';
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import request from 'supertest';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Workflow } from '@pawl/core';
+import type { WebhookOptions } from '@pawl/core/http';
 import { appUnderTest, gate } from './app-under-test.ts';
 import { frameworks } from './frameworks.ts';
 
@@ -13,7 +13,7 @@ interface Order {
 }
 
 /** A schema as zod would make it, small enough to be written out. */
-const orderSchema: StandardSchemaV1<unknown, Order> = {
+const orderSchema: NonNullable<WebhookOptions<Order>['schema']> = {
   '~standard': {
     version: 1,
     vendor: 'test',
@@ -254,6 +254,20 @@ describe.each(frameworks)('endpoint on $name', (framework) => {
     await app.pawl.send(first.body.id, {}, 'paid');
     await app.pawl.retrieveWorkflow(first.body.id).getResult();
     expect((await app.post('/orders', key, order).expect(201)).text).toBe(first.text);
+  });
+
+  test('it is the first value also where the workflow sets more of them at once', async () => {
+    const hasty = app.pawl.registerWorkflow(
+      async () => {
+        await Promise.all([1, 2, 3].map((value) => app.pawl.setEvent('payment', value)));
+        return 'end';
+      },
+      { name: 'hasty' },
+    );
+    app.serve((routes) => routes.endpoint('/orders', hasty as never, { event: 'payment' }));
+    for (let tries = 0; tries < 5; tries += 1) {
+      expect((await app.post('/orders', newKey(), {}).expect(200)).body).toBe(1);
+    }
   });
 
   test('a workflow that ends without the event answers with its result', async () => {

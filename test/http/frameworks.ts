@@ -73,7 +73,7 @@ export const onExpress: Framework = {
   name: 'express',
   serve(pawl, defaults, define) {
     const app = express();
-    const http = pawlExpress(pawl, defaults as Defaults<express.Request>);
+    const http = pawlExpress(pawl, defaults as unknown as Defaults<express.Request>);
     const json = express.json({ limit: '10mb' });
     const text = express.text();
     const around = (parser: Parser, middleware: express.RequestHandler): express.RequestHandler[] =>
@@ -84,7 +84,10 @@ export const onExpress: Framework = {
           : [middleware];
     define({
       idempotent(path, options, handler, parser = 'behind') {
-        const stack = around(parser, http.idempotent(options as IdempotencyOptions<express.Request>));
+        const stack = around(
+          parser,
+          http.idempotent(options as unknown as IdempotencyOptions<express.Request>),
+        );
         const last: express.RequestHandler = async (req, res) => {
           const answered = await handler({
             body: req.body,
@@ -106,7 +109,7 @@ export const onExpress: Framework = {
       webhook: (path, options, parser = 'none') =>
         void app.all(path, ...around(parser, http.webhook(options))),
       workflows: (path, options) =>
-        void app.use(path, http.workflows(options as WorkflowRoutesOptions<express.Request>)),
+        void app.use(path, http.workflows(options as unknown as WorkflowRoutesOptions<express.Request>)),
       health: (path) => void app.use(path, http.health()),
     });
     app.use(((error, _req, res, next) => {

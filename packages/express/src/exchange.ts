@@ -2,17 +2,8 @@
 // Never decides anything about a request.
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type Exchange, type Idempotency, isStreamed, type Reply } from '@pawl/core/http';
+import { type Exchange, isStreamed, type Reply } from '@pawl/core/http';
 import type { Request, Response } from 'express';
-
-declare global {
-  namespace Express {
-    interface Request {
-      /** Set by `http.idempotent()` and `http.endpoint()`. */
-      idempotency?: Idempotency;
-    }
-  }
-}
 
 export function exchangeOf(req: Request, res: Response): Exchange<Request> {
   return {

@@ -6,6 +6,7 @@ import {
   type Defaults,
   type EndpointOptions,
   type Handler,
+  type Idempotency,
   type IdempotencyOptions,
   type RouteTable,
   type WebhookOptions,
@@ -15,6 +16,15 @@ import type { Request, RequestHandler } from 'express';
 import { exchangeOf, send } from './exchange.ts';
 
 export { CORS_REQUEST_HEADERS, CORS_RESPONSE_HEADERS, verify } from '@pawl/core/http';
+
+declare global {
+  namespace Express {
+    interface Request {
+      /** Set by `http.idempotent()` and `http.endpoint()`. */
+      idempotency?: Idempotency;
+    }
+  }
+}
 
 export interface PawlExpress {
   /**

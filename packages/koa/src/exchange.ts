@@ -14,13 +14,6 @@ import {
 } from '@pawl/core/http';
 import type { Context } from 'koa';
 
-declare module 'koa' {
-  interface ExtendableContext {
-    /** Set by `http.idempotent()` and `http.endpoint()`. */
-    idempotency?: Idempotency;
-  }
-}
-
 interface ParsedRequest {
   body?: unknown;
 }

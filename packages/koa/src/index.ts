@@ -8,6 +8,7 @@ import {
   type Defaults,
   type EndpointOptions,
   type Handler,
+  type Idempotency,
   type IdempotencyOptions,
   type RouteTable,
   type WebhookOptions,
@@ -17,6 +18,13 @@ import type { Context, Middleware, Next } from 'koa';
 import { answerOf, exchangeOf, send } from './exchange.ts';
 
 export { CORS_REQUEST_HEADERS, CORS_RESPONSE_HEADERS, verify } from '@pawl/core/http';
+
+declare module 'koa' {
+  interface ExtendableContext {
+    /** Set by `http.idempotent()` and `http.endpoint()`. */
+    idempotency?: Idempotency;
+  }
+}
 
 /** Works with `app.use`, under koa-mount, and nested in a router: `router.use('/workflows', http.workflows(…).routes())`. */
 export interface RoutesMiddleware extends Middleware {

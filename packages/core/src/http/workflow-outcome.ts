@@ -1,9 +1,11 @@
 // Owns waiting for what a response needs of a workflow: its end, or an event that it sets before.
 // Never cancels or changes the workflow; a wait that ends early leaves nothing behind.
+import { internals } from '../app/internals.ts';
 import type { Pawl } from '../app/pawl.ts';
 import type { WorkflowState } from '../app/status.ts';
 import type { EventKey } from '../app/topics.ts';
 import type { WorkflowHandle } from '../app/workflows.ts';
+import { readEvent } from '../store/event-feed.ts';
 
 export type Outcome =
   | { readonly kind: 'value'; readonly value: unknown }
@@ -13,8 +15,6 @@ export type Outcome =
   | { readonly kind: 'stopped'; readonly status: 'CANCELLED' | 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' };
 
 export type AwaitedOutcome = Outcome | { readonly kind: 'pending' };
-
-const PENDING: AwaitedOutcome = { kind: 'pending' };
 
 export function hasEnded(state: WorkflowState): boolean {
   return (
@@ -26,8 +26,8 @@ export function hasEnded(state: WorkflowState): boolean {
 }
 
 /**
- * Waits at most `seconds`. With an event, the first of both counts, but an event that was set comes before the end: so
- * the outcome does not depend on who looks when. A workflow may end without having set it.
+ * Waits at most `seconds`. With an event, the first of both counts, but an event that was set comes before the end, and
+ * its first value before later ones: so the outcome does not depend on who looks when. A workflow may end without it.
  */
 export async function awaitOutcome(
   pawl: Pawl,
@@ -37,26 +37,27 @@ export async function awaitOutcome(
 ): Promise<AwaitedOutcome> {
   const ended = awaitEnd(handle, seconds);
   if (event === undefined) return ended;
-  const happened = eventValue(pawl, handle.workflowID, event, seconds);
+  const { workflowID } = handle;
+  const happened = pawl.getEvent(workflowID, event, seconds);
+  // Whichever comes second is no longer waited for.
   happened.catch(() => undefined);
   ended.catch(() => undefined);
-  const first = await Promise.race([
-    happened.then((outcome) => ({ outcome, isEvent: true })),
-    ended.then((outcome) => ({ outcome, isEvent: false })),
-  ]);
-  if (first.isEvent && first.outcome.kind === 'value') return first.outcome;
-  const set = await eventValue(pawl, handle.workflowID, event, 0);
-  return set.kind === 'value' ? set : ended;
+  await Promise.race([happened, ended]);
+  const set = await eventValue(pawl, workflowID, event, 'first');
+  return set ?? ended;
 }
 
-async function eventValue(
+/** A value that the workflow has set, without waiting for one. */
+export async function eventValue(
   pawl: Pawl,
   workflowID: string,
   event: string | EventKey<unknown>,
-  seconds: number,
-): Promise<AwaitedOutcome> {
-  const value = await pawl.getEvent(workflowID, event, seconds);
-  return value === null ? PENDING : { kind: 'value', value };
+  which: 'first' | 'latest',
+): Promise<{ readonly kind: 'value'; readonly value: unknown } | undefined> {
+  const { database, codec } = internals(pawl);
+  const key = typeof event === 'string' ? event : event.name;
+  const row = await readEvent(database, { workflowID, key }, which);
+  return row === undefined ? undefined : { kind: 'value', value: codec.decode(row.value) };
 }
 
 async function awaitEnd(handle: WorkflowHandle<unknown>, seconds: number): Promise<AwaitedOutcome> {
@@ -77,6 +78,6 @@ async function awaitEnd(handle: WorkflowHandle<unknown>, seconds: number): Promi
     case 'MAX_RECOVERY_ATTEMPTS_EXCEEDED':
       return { kind: 'stopped', status: now.status };
     default:
-      return PENDING;
+      return { kind: 'pending' };
   }
 }

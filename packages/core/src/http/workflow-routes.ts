@@ -14,7 +14,7 @@ import { MAX_BODY_BYTES } from './options.ts';
 import { problemOfError, replyOfValue } from './outcome.ts';
 import { parseJSON } from './request-body.ts';
 import { type Params, type Route, type RouteTable, routeTable } from './routes.ts';
-import { awaitOutcome, hasEnded, type Outcome } from './workflow-outcome.ts';
+import { awaitOutcome, eventValue, hasEnded, type Outcome } from './workflow-outcome.ts';
 
 export type WorkflowAction = 'read' | 'message' | 'cancel' | 'resume';
 
@@ -127,8 +127,13 @@ export function workflowRoutes<Req>(
     const { workflowID } = workflow;
     const key = params['key'] as string;
     const wait = hasEnded(workflow.status) ? 0 : waitSeconds(exchange);
-    const value = await pawl.getEvent<unknown>(workflowID, key, wait);
-    if (value !== null) return json(200, jsonText(value), { 'Cache-Control': 'private, no-cache' });
+    let set = await eventValue(pawl, workflowID, key, 'latest');
+    if (set === undefined && wait > 0) {
+      await awaitOutcome(pawl, pawl.retrieveWorkflow(workflowID), key, wait);
+      set = await eventValue(pawl, workflowID, key, 'latest');
+    }
+    if (set !== undefined)
+      return json(200, jsonText(set.value ?? null), { 'Cache-Control': 'private, no-cache' });
     const now = await pawl.getWorkflowStatus(workflowID);
     return now === null || hasEnded(now.status) ? notFound(exchange) : pending(workflowID);
   }

@@ -61,3 +61,17 @@ export async function readNews(
   }
   return news;
 }
+
+/** A value that was set under the key: the first one, or the latest. Undefined: none yet. */
+export async function readEvent(
+  database: Pick<Database, 'query'>,
+  event: { readonly workflowID: string; readonly key: string },
+  which: 'first' | 'latest',
+): Promise<{ readonly value: string | null } | undefined> {
+  const { rows } = await database.query<{ value: string | null }>(
+    `SELECT e.value FROM pawl.event e WHERE e.workflow_id = $1 AND e.key = $2
+    ORDER BY e.seq ${which === 'first' ? 'ASC' : 'DESC'} LIMIT 1`,
+    [event.workflowID, event.key],
+  );
+  return rows[0];
+}
