@@ -15,6 +15,8 @@ AS $$ SELECT (extract(epoch FROM moment) * 1000)::float8 $$;
 --           ENQUEUED, DELAYED, PENDING, SUCCESS, ERROR, CANCELLED, MAX_RECOVERY_ATTEMPTS_EXCEEDED
 --   owner   the executor incarnation that runs it; NULL and PENDING means parked, until wake_at
 --   fence   rises with every claim; a write that names an older one is refused
+--   input, output, error   stay in the row while they are small; above half a kilobyte they lie in TOAST, which
+--           neither listing nor an update of the state touches. A table of their own costs two more writes a run.
 --   nonce   made by the call that started it: a repeated start recognizes itself
 CREATE TABLE pawl.workflow (
   id              text COLLATE "C" PRIMARY KEY,
@@ -39,8 +41,15 @@ CREATE TABLE pawl.workflow (
   queue_name      text COLLATE "C",
   deduplication_id text COLLATE "C",
   partition_key   text COLLATE "C",
-  blocked         text
-) WITH (fillfactor = 85);
+  blocked         text,
+  auth_user       text,
+  auth_roles      text,
+  attributes      jsonb,
+  trace_context   text,
+  input           text,
+  output          text,
+  error           text
+) WITH (fillfactor = 85, toast_tuple_target = 512);
 
 -- Keyset listing; retention walks it from the old end.
 CREATE INDEX workflow_created ON pawl.workflow (created_at, id);
@@ -53,18 +62,6 @@ CREATE INDEX workflow_ready ON pawl.workflow (wake_at) WHERE status = 'PENDING' 
 CREATE INDEX workflow_deadline ON pawl.workflow (deadline)
   WHERE deadline IS NOT NULL AND status IN ('PENDING', 'ENQUEUED', 'DELAYED');
 CREATE INDEX workflow_parent ON pawl.workflow (parent_id) WHERE parent_id IS NOT NULL;
-
--- What listing does not touch.
-CREATE TABLE pawl.workflow_data (
-  id              text COLLATE "C" PRIMARY KEY,
-  input           text,
-  output          text,
-  error           text,
-  auth_user       text,
-  auth_roles      text,
-  attributes      jsonb,
-  trace_context   text
-) WITH (fillfactor = 85);
 
 -- The journal. completed_at IS NULL: an attempt that began, or a wait with its deadline.
 --   seq     the order in which the activation delivered results; replay delivers in the same order

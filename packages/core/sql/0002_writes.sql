@@ -58,23 +58,21 @@ DECLARE
   v_now timestamptz := pawl.clock();
 BEGIN
   IF n_extra = '{}' THEN
-    INSERT INTO pawl.workflow (id, name, status, owner, fence, nonce, version, created_at, updated_at, started_at)
-    SELECT u.id, u.name, 'PENDING', p_executor, u.fence, u.nonce, u.version, v_now, v_now, v_now
-    FROM unnest(n_id, n_nonce, n_fence, n_name, n_version) u(id, nonce, fence, name, version);
-    INSERT INTO pawl.workflow_data (id, input) SELECT u.id, u.input FROM unnest(n_id, n_input) u(id, input);
+    INSERT INTO pawl.workflow (id, name, status, owner, fence, nonce, version, created_at, updated_at, started_at, input)
+    SELECT u.id, u.name, 'PENDING', p_executor, u.fence, u.nonce, u.version, v_now, v_now, v_now, u.input
+    FROM unnest(n_id, n_nonce, n_fence, n_name, n_version, n_input) u(id, nonce, fence, name, version, input);
   ELSE
     INSERT INTO pawl.workflow (id, name, status, owner, fence, nonce, version, priority, created_at, updated_at,
-      started_at, deadline, timeout_ms, parent_id)
+      started_at, deadline, timeout_ms, parent_id, input, auth_user, auth_roles, attributes, trace_context)
     SELECT u.id, u.name, 'PENDING', p_executor, u.fence, u.nonce, u.version, coalesce((u.x ->> 'priority')::integer, 0),
       v_now, v_now, v_now,
       CASE WHEN u.x ? 'timeout' THEN v_now + (u.x ->> 'timeout')::float8 * interval '1 millisecond'
            WHEN u.x ? 'deadline' THEN to_timestamp((u.x ->> 'deadline')::float8 / 1000) END,
-      (u.x ->> 'timeout')::float8, u.x ->> 'parent'
+      (u.x ->> 'timeout')::float8, u.x ->> 'parent', u.input, u.x ->> 'user', u.x ->> 'roles', u.x -> 'attributes',
+      u.x ->> 'trace'
     FROM (SELECT r.*, r.extra::jsonb AS x
-          FROM unnest(n_id, n_nonce, n_fence, n_name, n_version, n_extra) r(id, nonce, fence, name, version, extra)) u;
-    INSERT INTO pawl.workflow_data (id, input, auth_user, auth_roles, attributes, trace_context)
-    SELECT u.id, u.input, u.x ->> 'user', u.x ->> 'roles', u.x -> 'attributes', u.x ->> 'trace'
-    FROM (SELECT r.id, r.input, r.extra::jsonb AS x FROM unnest(n_id, n_input, n_extra) r(id, input, extra)) u;
+          FROM unnest(n_id, n_nonce, n_fence, n_name, n_version, n_input, n_extra)
+            r(id, nonce, fence, name, version, input, extra)) u;
   END IF;
 END $$;
 
@@ -89,7 +87,8 @@ DECLARE
   v_started text[];
 BEGIN
   INSERT INTO pawl.workflow (id, name, status, owner, fence, nonce, version, priority, created_at, updated_at,
-    started_at, wake_at, deadline, timeout_ms, parent_id, forked_from)
+    started_at, wake_at, deadline, timeout_ms, parent_id, forked_from, input, auth_user, auth_roles, attributes,
+    trace_context)
   SELECT u.id, u.name, 'PENDING',
     CASE WHEN u.x ? 'detached' THEN NULL ELSE p_executor END,
     u.fence, u.nonce, u.version, coalesce((u.x ->> 'priority')::integer, 0), v_now, v_now,
@@ -97,10 +96,12 @@ BEGIN
     CASE WHEN u.x ? 'detached' THEN v_now END,
     CASE WHEN u.x ? 'timeout' THEN v_now + (u.x ->> 'timeout')::float8 * interval '1 millisecond'
          WHEN u.x ? 'deadline' THEN to_timestamp((u.x ->> 'deadline')::float8 / 1000) END,
-    (u.x ->> 'timeout')::float8, u.x ->> 'parent', u.x ->> 'forkedFrom'
+    (u.x ->> 'timeout')::float8, u.x ->> 'parent', u.x ->> 'forkedFrom', u.input, u.x ->> 'user', u.x ->> 'roles',
+    u.x -> 'attributes', u.x ->> 'trace'
   FROM (
-    SELECT r.op, r.id, r.nonce, r.fence, r.name, r.version, r.extra::jsonb AS x
-    FROM unnest(n_op, n_id, n_nonce, n_fence, n_name, n_version, n_extra) r(op, id, nonce, fence, name, version, extra)
+    SELECT r.*, r.extra::jsonb AS x
+    FROM unnest(n_op, n_id, n_nonce, n_fence, n_name, n_version, n_input, n_extra)
+      r(op, id, nonce, fence, name, version, input, extra)
     WHERE r.op <> ALL (p_bad)
   ) u
   ORDER BY u.id, u.op
@@ -108,11 +109,6 @@ BEGIN
   GET DIAGNOSTICS v_count = ROW_COUNT;
 
   IF v_count = cardinality(n_op) THEN
-    INSERT INTO pawl.workflow_data (id, input, auth_user, auth_roles, attributes, trace_context)
-    SELECT u.id, u.input, u.x ->> 'user', u.x ->> 'roles', u.x -> 'attributes', u.x ->> 'trace'
-    FROM (SELECT r.id, r.input, r.extra::jsonb AS x FROM unnest(n_id, n_input, n_extra) r(id, input, extra)) u
-    ORDER BY u.id
-    ON CONFLICT (id) DO NOTHING;
     RETURN;
   END IF;
 
@@ -126,33 +122,25 @@ BEGIN
     wake_at = CASE WHEN u.x ? 'detached' THEN v_now END,
     deadline = CASE WHEN u.x ? 'timeout' THEN v_now + (u.x ->> 'timeout')::float8 * interval '1 millisecond'
                     WHEN u.x ? 'deadline' THEN to_timestamp((u.x ->> 'deadline')::float8 / 1000) END,
-    timeout_ms = (u.x ->> 'timeout')::float8, parent_id = u.x ->> 'parent', forked_from = u.x ->> 'forkedFrom'
+    timeout_ms = (u.x ->> 'timeout')::float8, parent_id = u.x ->> 'parent', forked_from = u.x ->> 'forkedFrom',
+    input = u.input, auth_user = u.x ->> 'user', auth_roles = u.x ->> 'roles', attributes = u.x -> 'attributes',
+    trace_context = u.x ->> 'trace'
   FROM (
-    SELECT DISTINCT ON (r.id) r.id, r.nonce, r.fence, r.name, r.version, r.extra::jsonb AS x
-    FROM unnest(n_op, n_id, n_nonce, n_fence, n_name, n_version, n_extra) r(op, id, nonce, fence, name, version, extra)
+    SELECT DISTINCT ON (r.id) r.*, r.extra::jsonb AS x
+    FROM unnest(n_op, n_id, n_nonce, n_fence, n_name, n_version, n_input, n_extra)
+      r(op, id, nonce, fence, name, version, input, extra)
     WHERE r.op <> ALL (p_bad)
     ORDER BY r.id, r.op
   ) u
   WHERE w.id = u.id AND w.status = 'RESERVED';
 
-  INSERT INTO pawl.workflow_data (id, input, auth_user, auth_roles, attributes, trace_context)
-  SELECT u.id, u.input, u.x ->> 'user', u.x ->> 'roles', u.x -> 'attributes', u.x ->> 'trace'
-  FROM (
-    SELECT r.id, r.nonce, r.input, r.extra::jsonb AS x
-    FROM unnest(n_id, n_nonce, n_input, n_extra) r(id, nonce, input, extra)
-  ) u
-  JOIN pawl.workflow w ON w.id = u.id AND w.nonce = u.nonce
-  ORDER BY u.id
-  ON CONFLICT (id) DO NOTHING;
-
   -- output: the input that is stored; detail: name, parent and fence of the one that has the id.
   RETURN QUERY
   SELECT u.op, CASE WHEN w.nonce = u.nonce THEN 'started' ELSE 'exists' END,
-    CASE WHEN w.nonce <> u.nonce THEN d.input END, w.status,
+    CASE WHEN w.nonce <> u.nonce THEN w.input END, w.status,
     json_build_object('name', w.name, 'parent', w.parent_id, 'fence', w.fence)::text, NULL::float8
   FROM unnest(n_op, n_id, n_nonce, n_fence) u(op, id, nonce, fence)
   JOIN pawl.workflow w ON w.id = u.id
-  LEFT JOIN pawl.workflow_data d ON d.id = u.id
   WHERE u.op <> ALL (p_bad) AND (w.nonce <> u.nonce OR w.fence <> u.fence OR w.status <> 'PENDING');
 END $$;
 

@@ -77,9 +77,9 @@ BEGIN
 
   RETURN QUERY
   SELECT w.id, json_build_object('name', w.name, 'fence', w.fence, 'nonce', w.nonce, 'attempts', w.attempts,
-      'deadline', pawl.epoch_ms(w.deadline), 'user', d.auth_user, 'roles', d.auth_roles, 'trace', d.trace_context)::text,
-    d.input, NULL::integer, 'workflow', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer, NULL::float8, true
-  FROM pawl.workflow w LEFT JOIN pawl.workflow_data d ON d.id = w.id WHERE w.id = ANY (v_ids);
+      'deadline', pawl.epoch_ms(w.deadline), 'user', w.auth_user, 'roles', w.auth_roles, 'trace', w.trace_context)::text,
+    w.input, NULL::integer, 'workflow', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer, NULL::float8, true
+  FROM pawl.workflow w WHERE w.id = ANY (v_ids);
   RETURN QUERY SELECT * FROM pawl.journal_page(v_ids, '', -1, p_bytes);
 END $$;
 
@@ -131,11 +131,10 @@ BEGIN
     END IF;
   END IF;
   RETURN QUERY
-  SELECT 'r', w.id, '', w.status, d.output, d.error
+  SELECT 'r', w.id, '', w.status, w.output, w.error
   FROM unnest(r_ids) u(id)
   JOIN pawl.workflow w ON w.id = u.id
-    AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
-  LEFT JOIN pawl.workflow_data d ON d.id = w.id;
+    AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED');
   RETURN QUERY
   SELECT 'e', u.id, u.key, '', e.value, NULL::text
   FROM unnest(e_ids, e_keys) u(id, key)
@@ -168,10 +167,9 @@ BEGIN
     SELECT w.id, w.owner, w.status FROM pawl.workflow w
     WHERE w.id = ANY (v_ids) AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED') AND (NOT p_due OR w.deadline <= v_now)
   ), ended AS (
-    UPDATE pawl.workflow w SET status = 'CANCELLED', completed_at = v_now, updated_at = v_now, blocked = NULL
+    UPDATE pawl.workflow w SET status = 'CANCELLED', completed_at = v_now, updated_at = v_now, blocked = NULL,
+      error = p_error
     FROM old WHERE w.id = old.id RETURNING w.id
-  ), explained AS (
-    UPDATE pawl.workflow_data d SET error = p_error FROM old WHERE d.id = old.id AND p_error IS NOT NULL
   ), told AS (
     UPDATE pawl.waiter t SET fired = true FROM old WHERE t.target = old.id AND t.kind = 'r' AND NOT t.fired
   )
@@ -202,10 +200,8 @@ BEGIN
     UPDATE pawl.workflow w
     SET status = 'PENDING', owner = NULL, fence = w.fence + 1, version = NULL, attempts = 0, blocked = NULL,
       wake_at = v_now, completed_at = NULL, updated_at = v_now,
-      deadline = CASE WHEN w.deadline > v_now THEN w.deadline END
+      deadline = CASE WHEN w.deadline > v_now THEN w.deadline END, error = NULL
     FROM old WHERE w.id = old.id AND old.open
-  ), forgotten AS (
-    UPDATE pawl.workflow_data d SET error = NULL FROM old WHERE d.id = old.id AND old.open
   )
   SELECT old.id, old.owner, old.open FROM old;
 END $$;
@@ -224,15 +220,15 @@ BEGIN
     RETURN NULL;
   END IF;
   DELETE FROM pawl.workflow w WHERE w.id = p_new AND w.status = 'RESERVED';
-  INSERT INTO pawl.workflow (id, name, status, fence, nonce, version, priority, created_at, updated_at, wake_at, forked_from)
-  SELECT p_new, w.name, 'PENDING', 0, p_nonce, p_version, w.priority, v_now, v_now, v_now, w.id
+  INSERT INTO pawl.workflow (id, name, status, fence, nonce, version, priority, created_at, updated_at, wake_at, forked_from,
+    input, auth_user, auth_roles, attributes)
+  SELECT p_new, w.name, 'PENDING', 0, p_nonce, p_version, w.priority, v_now, v_now, v_now, w.id, w.input, w.auth_user,
+    w.auth_roles, w.attributes
   FROM pawl.workflow w WHERE w.id = p_id
   ON CONFLICT (id) DO NOTHING;
   IF NOT FOUND THEN
     RETURN (SELECT CASE WHEN w.nonce = p_nonce THEN 'forked' ELSE 'exists' END FROM pawl.workflow w WHERE w.id = p_new);
   END IF;
-  INSERT INTO pawl.workflow_data (id, input, auth_user, auth_roles, attributes)
-  SELECT p_new, d.input, d.auth_user, d.auth_roles, d.attributes FROM pawl.workflow_data d WHERE d.id = p_id;
   INSERT INTO pawl.step (workflow_id, step_id, fence, seq, attempts, started_at, completed_at, kind, name, target,
     outcome, child_id, output, error)
   SELECT p_new, s.step_id, 0, s.seq, s.attempts, s.started_at, s.completed_at, s.kind, s.name, s.target,
@@ -261,7 +257,6 @@ BEGIN
   DELETE FROM pawl.step s WHERE s.workflow_id = ANY (p_ids);
   DELETE FROM pawl.message m WHERE m.destination = ANY (p_ids);
   DELETE FROM pawl.event e WHERE e.workflow_id = ANY (p_ids);
-  DELETE FROM pawl.workflow_data d WHERE d.id = ANY (p_ids);
   RETURN QUERY DELETE FROM pawl.workflow w WHERE w.id = ANY (p_ids) AND w.status <> 'RESERVED' RETURNING w.id, w.owner;
 END $$;
 

@@ -57,11 +57,10 @@ BEGIN
   IF 'getResult' = ANY (w_kind) THEN
     INSERT INTO pawl.step AS t
       (workflow_id, step_id, fence, seq, started_at, completed_at, kind, name, target, outcome, output, error)
-    SELECT u.wf, u.step, u.fence, u.seq, v_now, v_now, u.kind, u.name, u.target, w.status, d.output, d.error
+    SELECT u.wf, u.step, u.fence, u.seq, v_now, v_now, u.kind, u.name, u.target, w.status, w.output, w.error
     FROM unnest(w_op, w_wf, w_step, w_fence, w_kind, w_name, w_target, w_seq) u(op, wf, step, fence, kind, name, target, seq)
     JOIN pawl.workflow w ON w.id = u.target
       AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
-    LEFT JOIN pawl.workflow_data d ON d.id = u.target
     WHERE u.kind = 'getResult' AND u.op <> ALL (p_bad)
     ORDER BY u.wf, u.step
     ON CONFLICT (workflow_id, step_id) DO UPDATE

@@ -25,8 +25,8 @@ CREATE FUNCTION pawl.flush(
   e_value text[] DEFAULT '{}', e_once boolean[] DEFAULT '{}',
   m_op int[] DEFAULT '{}', m_destination text[] DEFAULT '{}', m_id text[] DEFAULT '{}', m_topic text[] DEFAULT '{}',
   m_body text[] DEFAULT '{}', m_sender text[] DEFAULT '{}', m_park boolean[] DEFAULT '{}',
-  z_op int[] DEFAULT '{}', z_wf text[] DEFAULT '{}', z_status text[] DEFAULT '{}', z_output text[] DEFAULT '{}',
-  z_error text[] DEFAULT '{}',
+  z_op int[] DEFAULT '{}', z_wf text[] DEFAULT '{}', z_fence int[] DEFAULT '{}', z_status text[] DEFAULT '{}',
+  z_output text[] DEFAULT '{}', z_error text[] DEFAULT '{}',
   w_op int[] DEFAULT '{}', w_wf text[] DEFAULT '{}', w_step int[] DEFAULT '{}', w_fence int[] DEFAULT '{}',
   w_kind text[] DEFAULT '{}', w_name text[] DEFAULT '{}', w_target text[] DEFAULT '{}', w_timeout float8[] DEFAULT '{}',
   w_seq int[] DEFAULT '{}',
@@ -155,12 +155,19 @@ BEGIN
   END IF;
 
   IF z_op <> '{}' THEN
-    UPDATE pawl.workflow w SET status = u.status, completed_at = v_now, updated_at = v_now
-    FROM unnest(z_op, z_wf, z_status) u(op, wf, status)
-    WHERE w.id = u.wf AND u.op <> ALL (v_bad);
-    UPDATE pawl.workflow_data d SET output = u.output, error = u.error
-    FROM unnest(z_op, z_wf, z_output, z_error) u(op, wf, output, error)
-    WHERE d.id = u.wf AND u.op <> ALL (v_bad) AND (u.output IS NOT NULL OR u.error IS NOT NULL);
+    -- The update itself is lock and fence; in order of the ids, which the nested loop keeps.
+    WITH ended AS (
+      UPDATE pawl.workflow w
+      SET status = u.status, completed_at = v_now, updated_at = v_now, output = u.output, error = u.error
+      FROM (SELECT * FROM unnest(z_wf, z_fence, z_status, z_output, z_error) r(wf, fence, status, output, error)
+            ORDER BY r.wf) u
+      WHERE w.id = u.wf AND w.fence = u.fence AND w.status = 'PENDING'
+      RETURNING w.watched
+    ) SELECT count(*), coalesce(v_watched, false) OR coalesce(bool_or(e.watched), false) INTO v_count, v_watched FROM ended e;
+    IF v_count < cardinality(z_op) THEN
+      RETURN QUERY
+      SELECT r.* FROM pawl.flush_refusals(z_op, z_op, z_wf, z_fence, '{}', '{}', '{}') r WHERE r.outcome <> 'written';
+    END IF;
   END IF;
 
   IF v_watched AND (e_op <> '{}' OR z_op <> '{}') THEN
@@ -183,33 +190,30 @@ BEGIN
 END $$;
 
 -- A lone workflow's flushes hold one operation. These do the commonest three of them without arrays, and answer
--- false, having written nothing, wherever the general function has something to say.
+-- 'refused', having written nothing, wherever the general function has something to say.
 CREATE FUNCTION pawl.flush_one_start(
   p_executor bigint, p_id text, p_nonce text, p_fence integer, p_name text, p_version text, p_input text
-) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
 BEGIN
-  INSERT INTO pawl.workflow (id, name, status, owner, fence, nonce, version, created_at, updated_at, started_at)
-  VALUES (p_id, p_name, 'PENDING', p_executor, p_fence, p_nonce, p_version, v_now, v_now, v_now)
+  INSERT INTO pawl.workflow (id, name, status, owner, fence, nonce, version, created_at, updated_at, started_at,
+    input)
+  VALUES (p_id, p_name, 'PENDING', p_executor, p_fence, p_nonce, p_version, v_now, v_now, v_now, p_input)
   ON CONFLICT (id) DO NOTHING;
-  IF NOT FOUND THEN
-    RETURN false;
-  END IF;
-  INSERT INTO pawl.workflow_data (id, input) VALUES (p_id, p_input);
-  RETURN true;
+  RETURN CASE WHEN FOUND THEN 'written' ELSE 'refused' END;
 END $$;
 
 CREATE FUNCTION pawl.flush_one_step(
   p_wf text, p_fence integer, p_step integer, p_seq integer, p_kind text, p_name text, p_target text, p_output text,
   p_error text, p_attempts integer, p_ms float8
-) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_now timestamptz;
 BEGIN
   PERFORM 1 FROM pawl.workflow w WHERE w.id = p_wf AND w.fence = p_fence AND w.status = 'PENDING' FOR NO KEY UPDATE;
   IF NOT FOUND THEN
-    RETURN false;
+    RETURN 'refused';
   END IF;
   v_now := pawl.clock();
   INSERT INTO pawl.step (workflow_id, step_id, fence, seq, attempts, started_at, completed_at, kind, name, target,
@@ -217,21 +221,25 @@ BEGIN
   VALUES (p_wf, p_step, p_fence, p_seq, p_attempts, v_now - coalesce(p_ms, 0) * interval '1 millisecond', v_now,
     p_kind, p_name, p_target, p_output, p_error)
   ON CONFLICT (workflow_id, step_id) DO NOTHING;
-  RETURN FOUND;
+  RETURN CASE WHEN FOUND THEN 'written' ELSE 'refused' END;
 END $$;
 
 CREATE FUNCTION pawl.flush_one_end(p_wf text, p_fence integer, p_status text, p_output text, p_error text)
-RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
+  v_watched boolean;
 BEGIN
-  UPDATE pawl.workflow w SET status = p_status, completed_at = v_now, updated_at = v_now
-  WHERE w.id = p_wf AND w.fence = p_fence AND w.status = 'PENDING' AND NOT w.watched;
+  UPDATE pawl.workflow w
+  SET status = p_status, completed_at = v_now, updated_at = v_now, output = p_output, error = p_error
+  WHERE w.id = p_wf AND w.fence = p_fence AND w.status = 'PENDING'
+  RETURNING w.watched INTO v_watched;
   IF NOT FOUND THEN
-    RETURN false;
+    RETURN 'refused';
   END IF;
-  IF p_output IS NOT NULL OR p_error IS NOT NULL THEN
-    UPDATE pawl.workflow_data d SET output = p_output, error = p_error WHERE d.id = p_wf;
+  IF v_watched THEN
+    UPDATE pawl.waiter t SET fired = true WHERE t.target = p_wf AND t.kind = 'r' AND NOT t.fired;
+    RETURN 'fired';
   END IF;
-  RETURN true;
+  RETURN 'written';
 END $$;

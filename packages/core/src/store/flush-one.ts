@@ -9,19 +9,21 @@ const STEP = `SELECT pawl.flush_one_step($1::text, $2::text::int, $3::text::int,
  $8::text, $9::text, $10::text::int, $11::text::float8)`;
 const END = `SELECT pawl.flush_one_end($1::text, $2::text::int, $3::text, $4::text, $5::text)`;
 
-/** True if it is written. */
-export async function flushOne(lane: Lane, executor: number, operation: Operation): Promise<boolean> {
+export type OneAnswer = 'written' | 'fired' | 'refused';
+
+/** 'refused': nothing is written, the general flush has something to say. */
+export async function flushOne(lane: Lane, executor: number, operation: Operation): Promise<OneAnswer> {
   const { fenced, start, step, end } = operation;
-  if (operation.event || operation.message || operation.wait || operation.park) return false;
+  if (operation.event || operation.message || operation.wait || operation.park) return 'refused';
   if (start !== undefined) {
-    if (fenced !== undefined || start.extra !== null) return false;
+    if (fenced !== undefined || start.extra !== null) return 'refused';
     const { workflowID, nonce, fence, name, version, input } = start;
     return call(lane, START, [String(executor), workflowID, nonce, String(fence), name, version, input]);
   }
-  if (fenced === undefined) return false;
+  if (fenced === undefined) return 'refused';
   const { workflowID, fence, stepID, seq } = fenced;
   if (step !== undefined) {
-    if (seq === null || step.childID !== null || step.outcome !== null) return false;
+    if (seq === null || step.childID !== null || step.outcome !== null) return 'refused';
     return call(lane, STEP, [
       workflowID,
       String(fence),
@@ -38,11 +40,10 @@ export async function flushOne(lane: Lane, executor: number, operation: Operatio
   }
   if (end !== undefined)
     return call(lane, END, [workflowID, String(fence), end.status, end.output, end.error]);
-  return false;
+  return 'refused';
 }
 
-async function call(lane: Lane, text: string, params: (string | null)[]): Promise<boolean> {
+async function call(lane: Lane, text: string, params: (string | null)[]): Promise<OneAnswer> {
   const rows = await lane.call(text, params);
-  const answer = rows[0]?.[0];
-  return answer === 't' || answer === 'true';
+  return rows[0]?.[0] as OneAnswer;
 }

@@ -30,7 +30,7 @@ const GROUPS = {
   ],
   e: ['op i', 'wf t', 'key t', 'seq i', 'value t', 'once b'],
   m: ['op i', 'destination t', 'id t', 'topic t', 'body t', 'sender t', 'park b'],
-  z: ['op i', 'wf t', 'status t', 'output t', 'error t'],
+  z: ['op i', 'wf t', 'fence i', 'status t', 'output t', 'error t'],
   w: ['op i', 'wf t', 'step i', 'fence i', 'kind t', 'name t', 'target t', 'timeout d', 'seq i'],
   p: ['op i', 'wf t'],
 } as const;
@@ -54,8 +54,9 @@ export async function flush(
   options: FlushOptions = {},
 ): Promise<FlushResult> {
   const careful = options.careful === true || operations.some(needsCare);
-  if (!careful && operations.length === 1 && (await flushOne(lane, executor, operations[0] as Operation))) {
-    return decode([], 1);
+  if (!careful && operations.length === 1) {
+    const one = await flushOne(lane, executor, operations[0] as Operation);
+    if (one !== 'refused') return { ...decode([], 1), fired: one === 'fired' };
   }
   try {
     const { text, params } = encode(executor, operations, careful);
@@ -128,6 +129,11 @@ function encode(
     if (fenced === undefined) continue;
     const { workflowID, fence, stepID, seq } = fenced;
     sources.push(workflowID);
+    if (end) {
+      // Its update is lock and fence in one.
+      put(columns, 'z', [op, workflowID, fence, end.status, end.output, end.error]);
+      continue;
+    }
     put(columns, 'f', [op, workflowID, fence, stepID, seq, fenced.keep]);
     if (step) {
       put(columns, 's', [
@@ -148,7 +154,6 @@ function encode(
       ]);
     }
     if (event) put(columns, 'e', [op, workflowID, event.key, seq, event.value, event.once]);
-    if (end) put(columns, 'z', [op, workflowID, end.status, end.output, end.error]);
     if (wait) {
       if (wait.target !== null && wait.kind !== 'recv') others.push(wait.target);
       put(columns, 'w', [

@@ -32,8 +32,11 @@ export async function listenOnPostgres(
         again();
       }
     };
-    const onNotification = (message: pg.Notification) =>
-      options.onMessage(message.channel, message.payload ?? '');
+    const onNotification = (message: pg.Notification) => {
+      // What this process says to everyone, it knows.
+      if (message.processId !== (fresh as { processID?: number | null }).processID)
+        options.onMessage(message.channel, message.payload ?? '');
+    };
     fresh.on('error', onLost);
     fresh.on('end', () => onLost(new Error('The listening connection ended.')));
     fresh.on('notification', onNotification);

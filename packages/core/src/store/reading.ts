@@ -40,12 +40,12 @@ const COLUMNS = `w.id, w.name, w.status, w.owner::text, e.executor_id, w.fence, 
   pawl.epoch_ms(w.created_at) AS created_at, pawl.epoch_ms(w.updated_at) AS updated_at,
   pawl.epoch_ms(w.started_at) AS started_at, pawl.epoch_ms(w.completed_at) AS completed_at,
   pawl.epoch_ms(w.wake_at) AS wake_at, pawl.epoch_ms(w.deadline) AS deadline, w.timeout_ms, w.parent_id, w.forked_from,
-  w.queue_name, w.deduplication_id, w.partition_key, w.blocked, d.auth_user, d.attributes, w.created_at::text AS created_key`;
-const FROM = `FROM pawl.workflow w LEFT JOIN pawl.workflow_data d ON d.id = w.id LEFT JOIN pawl.executor e ON e.number = w.owner`;
+  w.queue_name, w.deduplication_id, w.partition_key, w.blocked, w.auth_user, w.attributes, w.created_at::text AS created_key`;
+const FROM = `FROM pawl.workflow w LEFT JOIN pawl.executor e ON e.number = w.owner`;
 
 export async function readWorkflow(database: Database, id: string): Promise<WorkflowRow | undefined> {
   const { rows } = await database.query<WorkflowRow>(
-    `SELECT ${COLUMNS}, d.input, d.output, d.error ${FROM} WHERE w.id = $1 AND w.status <> 'RESERVED'`,
+    `SELECT ${COLUMNS}, w.input, w.output, w.error ${FROM} WHERE w.id = $1 AND w.status <> 'RESERVED'`,
     [id],
   );
   return rows[0];
@@ -95,8 +95,8 @@ export async function listWorkflows(database: Database, query: WorkflowQuery): P
   );
   add((p) => `w.version = ${p}`, query.applicationVersion);
   add((p) => `w.parent_id = ${p}`, query.parentWorkflowID);
-  add((p) => `d.auth_user = ${p}`, query.authenticatedUser);
-  add((p) => `d.attributes @> ${p}::text::jsonb`, query.attributes);
+  add((p) => `w.auth_user = ${p}`, query.authenticatedUser);
+  add((p) => `w.attributes @> ${p}::text::jsonb`, query.attributes);
   const direction = query.descending ? 'DESC' : 'ASC';
   if (query.after !== undefined) {
     params.push(query.after.createdKey, query.after.id);
@@ -105,7 +105,7 @@ export async function listWorkflows(database: Database, query: WorkflowQuery): P
     );
   }
   params.push(query.limit);
-  const payloads = `${query.load.includes('input') ? ', d.input' : ''}${query.load.includes('output') ? ', d.output, d.error' : ''}`;
+  const payloads = `${query.load.includes('input') ? ', w.input' : ''}${query.load.includes('output') ? ', w.output, w.error' : ''}`;
   const { rows } = await database.query<WorkflowRow>(
     `SELECT ${COLUMNS}${payloads} ${FROM} WHERE ${where.join(' AND ')}
      ORDER BY w.created_at ${direction}, w.id ${direction} LIMIT $${params.length}`,
