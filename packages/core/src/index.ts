@@ -1,5 +1,6 @@
 // The public API of @pawl/core: a list of exports and nothing else.
 
+export { PawlClient, type PawlClientConfig } from './app/client.ts';
 export type { PawlConfig } from './app/config.ts';
 export type {
   EventInfo,

@@ -17,8 +17,11 @@ export class PawlCore {
   readonly events: Emitter;
   runtime: Runtime | undefined;
   state: 'idle' | 'launching' | 'ready' | 'stopping' = 'idle';
+  /** A `PawlClient`: starts and asks, runs nothing. */
+  readonly observer: boolean;
 
-  constructor(codec: Codec, registry: Registry, events: Emitter) {
+  constructor(codec: Codec, registry: Registry, events: Emitter, observer = false) {
+    this.observer = observer;
     this.codec = codec;
     this.registry = registry;
     this.events = events;
@@ -54,6 +57,6 @@ export class PawlCore {
 
   /** A workflow was registered; after launch it takes part from now on. */
   registered(): void {
-    if (this.state === 'ready') this.runtime?.claimSoon();
+    if (this.state === 'ready') this.runtime?.claimSoon({ here: true });
   }
 }

@@ -148,7 +148,9 @@ export class Pawl {
     fn: (...args: A) => Promise<R>,
     options?: RegisterOptions,
   ): Workflow<A, R> {
-    return workflows.registerWorkflow(this.#core, fn, options);
+    const workflow = workflows.registerWorkflow(this.#core, fn, options);
+    setInternals(workflow, this.#core);
+    return workflow;
   }
 
   /**

@@ -25,8 +25,8 @@ export interface Runtime {
   outcome(workflowID: string): { promise: Promise<Outcome>; abandon: () => void };
   /** The value of an event, wherever it is set. */
   event(workflowID: string, key: string): { promise: Promise<string | null>; abandon: () => void };
-  /** Something was made claimable by this process. */
-  claimSoon(): void;
+  /** Something was made claimable, or may be claimed by this process alone. */
+  claimSoon(options?: { here: true }): void;
   stop(graceMs: number): Promise<void>;
 }
 
@@ -36,6 +36,8 @@ export interface RuntimeOptions {
   registry: Registry;
   storage: AsyncLocalStorage<Scope>;
   events: Emitter;
+  /** For a `PawlClient`. */
+  observer?: boolean;
 }
 
 interface Listener {
@@ -107,6 +109,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     executorID: config.executorID,
     applicationVersion: config.applicationVersion,
     leaseMs: config.leaseMs,
+    observer: options.observer ?? false,
   });
 
   const close = async (): Promise<void> => {
@@ -127,9 +130,9 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     engine,
     executor,
     hints,
-    claimSoon: () => {
+    claimSoon: (options) => {
       claimer.request();
-      hints.ready();
+      if (!options?.here) hints.ready();
     },
     outcome: (workflowID) => {
       let unsubscribe = () => {};

@@ -1,7 +1,13 @@
 // Registration, starts and handles: the typed surface over the engine's starts.
 
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { checkWorkflowID, type Duration, secondsToMilliseconds, toMilliseconds } from '../codec/index.ts';
+import {
+  checkName,
+  checkWorkflowID,
+  type Duration,
+  secondsToMilliseconds,
+  toMilliseconds,
+} from '../codec/index.ts';
 import { readOutcome } from '../engine/outcome.ts';
 import type { DuplicatePolicy, Registration, WorkflowFunction } from '../engine/registry.ts';
 import { OUTSIDE, type Scope, takeNextID } from '../engine/scope.ts';
@@ -130,7 +136,7 @@ export async function startWorkflow<A extends unknown[], R>(
       : (workflow as { workflowName?: string } | undefined)?.workflowName;
   if (name === undefined)
     throw new NotRegisteredError(String((workflow as { name?: string } | undefined)?.name ?? workflow));
-  const registration = core.registry.get(name);
+  const registration = core.observer ? elsewhere(name) : core.registry.get(name);
   const scope = core.scope();
   if (scope.step !== undefined && params.transaction === undefined) {
     throw new InStepError(
@@ -160,10 +166,24 @@ export async function startWorkflow<A extends unknown[], R>(
     request.input = await encodeInput(core, registration, args);
     workflowID =
       params.transaction === undefined
-        ? await startFromOutside(engine, request)
+        ? await startFromOutside(engine, request, core.observer)
         : await startWithin(engine, clientOf(params.transaction), request, parent);
   }
+  if (core.observer) runtime.claimSoon();
   return createHandle<R>(core, workflowID);
+}
+
+/** A workflow that other processes run: nothing is known of it here but its name. */
+function elsewhere(name: string): Registration {
+  return {
+    name: checkName(name, 'workflow name'),
+    fn: () => Promise.reject(new NotRegisteredError(name)),
+    version: '',
+    input: undefined,
+    maxRecoveryAttempts: 0,
+    timeoutMs: undefined,
+    duplicatePolicy: 'return-existing',
+  };
 }
 
 /** The stored form of the arguments; a promise only if the input schema is asynchronous. */

@@ -39,10 +39,12 @@ export class Activation {
   lastStepID = -1;
   /** Step functions that run now. */
   running = 0;
+  /** Steps that pause before their next attempt. */
+  pausing = 0;
   /** Operations that are queued or in flight. */
   pending = 0;
   parkTimer: NodeJS.Timeout | undefined;
-  deadlineTimer: NodeJS.Timeout | undefined;
+  stopDeadline: (() => void) | undefined;
   cancellation: WorkflowCancelledError | undefined;
   readonly #host: EngineHost;
   readonly #rows: Map<number, JournalRow> | undefined;
@@ -176,6 +178,6 @@ export class Activation {
 
   #stopTimers(): void {
     clearTimeout(this.parkTimer);
-    clearTimeout(this.deadlineTimer);
+    this.stopDeadline?.();
   }
 }

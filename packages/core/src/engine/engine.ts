@@ -50,8 +50,6 @@ export interface Engine extends EngineHost {
   quiesce(graceMs: number): Promise<void>;
 }
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 export function createEngine(options: EngineOptions): Engine {
   const { codec, events, logger, storage } = options;
   const activations = new Map<string, Activation>();
@@ -195,12 +193,8 @@ export function createEngine(options: EngineOptions): Engine {
   };
 
   function armDeadline(activation: Activation): void {
-    if (activation.deadline === null) return;
-    const remaining = activation.deadline - engine.clock.now();
-    activation.deadlineTimer = setTimeout(
-      () => (remaining > LONGEST_TIMER_MS ? armDeadline(activation) : options.onDeadline()),
-      Math.max(0, Math.min(remaining + 1, LONGEST_TIMER_MS)),
-    );
+    if (activation.deadline !== null)
+      activation.stopDeadline = engine.clock.alarm(activation.deadline, options.onDeadline);
   }
 
   /** The body is through. Its end is written after everything else that it wrote. */
@@ -259,7 +253,7 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   function remove(activation: Activation): void {
-    clearTimeout(activation.deadlineTimer);
+    activation.stopDeadline?.();
     if (activations.get(activation.workflowID) === activation) activations.delete(activation.workflowID);
   }
 

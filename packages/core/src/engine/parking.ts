@@ -17,7 +17,13 @@ export function considerParking(host: EngineHost, activation: Activation): void 
 }
 
 function onlyWaits(activation: Activation): boolean {
-  if (activation.state !== 'running' || activation.running > 0 || activation.pending > 0) return false;
+  if (
+    activation.state !== 'running' ||
+    activation.running > 0 ||
+    activation.pending > 0 ||
+    activation.pausing > 0
+  )
+    return false;
   if (activation.waits.size === 0 || activation.delivery.replaying) return false;
   for (const wait of activation.waits) if (wait.state !== 'waiting') return false;
   return true;

@@ -88,17 +88,18 @@ function activate(
   host.run(activation, request.input);
 }
 
-/** A start from outside. Resolves once it is durable, or with what the policy says of the one that was there. */
-export function startFromOutside(host: EngineHost, request: StartRequest): Promise<string> {
-  const start = startPart(request, request.workflowID ?? randomUUID(), undefined, false);
+/** A start from outside. Resolves once it is durable, or with what the policy says of the one that was there.
+ *  `detached`: some other process runs it. */
+export function startFromOutside(host: EngineHost, request: StartRequest, detached = false): Promise<string> {
+  const start = startPart(request, request.workflowID ?? randomUUID(), undefined, detached);
   return new Promise((resolve, reject) => {
     host.journal.add({
       start,
       impatient: true,
       settle: (answer) => {
         try {
-          if (answer === undefined) activate(host, request, start, undefined);
-          else judgeDuplicate(host, request, start, answer);
+          if (answer !== undefined) judgeDuplicate(host, request, start, answer);
+          else if (!detached) activate(host, request, start, undefined);
           resolve(start.workflowID);
         } catch (error) {
           reject(error as Error);

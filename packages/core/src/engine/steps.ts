@@ -255,17 +255,17 @@ class StepRun {
       if (activation.cancellation !== undefined) this.#call.reject(activation.cancellation);
       return;
     }
-    // A pause between attempts counts as running: the activation is not parked.
-    activation.running++;
+    const { clock } = this.#host;
+    activation.pausing++;
     let unsubscribe = () => {};
-    const timer = setTimeout(() => {
+    const stop = clock.alarm(clock.now() + this.#call.policy.pauseMs(attempt), () => {
       unsubscribe();
-      activation.running--;
+      activation.pausing--;
       if (activation.state === 'running' && !this.#host.draining) this.#begin(attempt + 1);
-    }, this.#call.policy.pauseMs(attempt));
+    });
     unsubscribe = activation.onAbort((reason) => {
-      clearTimeout(timer);
-      activation.running--;
+      stop();
+      activation.pausing--;
       if (activation.state === 'cancelled') this.#call.reject(reason);
     });
   }

@@ -14,8 +14,6 @@ import type { Outcome } from './outcome.ts';
 import { considerParking } from './parking.ts';
 import { record, type Recorded, refused, replay, stepPart } from './record.ts';
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 /** What would end a wait, as a key of the index. */
 export const waitKeys = {
   message: (destination: string, topic: string) => `m ${destination}\0${topic}`,
@@ -97,7 +95,7 @@ export class Wait {
   readonly #stepID: number;
   readonly #options: WaitOptions;
   #again = false;
-  #timer: NodeJS.Timeout | undefined;
+  #stopAlarm: (() => void) | undefined;
 
   constructor(host: EngineHost, activation: Activation, stepID: number, options: WaitOptions) {
     this.#host = host;
@@ -221,15 +219,12 @@ export class Wait {
 
   #sit(): void {
     this.state = 'waiting';
-    if (this.deadline !== null) {
-      const remaining = Math.max(0, this.deadline - this.#host.clock.now());
-      this.#timer = setTimeout(() => this.poke(), Math.min(Math.ceil(remaining), LONGEST_TIMER_MS));
-    }
+    if (this.deadline !== null) this.#stopAlarm = this.#host.clock.alarm(this.deadline, () => this.poke());
     considerParking(this.#host, this.#activation);
   }
 
   #stopWaiting(): void {
-    clearTimeout(this.#timer);
+    this.#stopAlarm?.();
     clearTimeout(this.#activation.parkTimer);
     this.#activation.parkTimer = undefined;
   }

@@ -19,6 +19,16 @@ export async function nextExecutorNumber(on: Queryable): Promise<number> {
   return Number(rows[0]?.number);
 }
 
+/** The session's lock that says that this incarnation lives. Tried, not waited for: the server may not have noticed
+ *  yet that our last connection is gone. */
+export async function takeSessionLock(on: Queryable, lockClass: number, number: number): Promise<boolean> {
+  const { rows } = await on.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1, $2) AS locked', [
+    lockClass,
+    number,
+  ]);
+  return rows[0]?.locked ?? false;
+}
+
 export async function registerExecutor(
   on: Queryable,
   number: number,

@@ -15,6 +15,7 @@ import {
   registerExecutor,
   release,
   retire,
+  takeSessionLock,
   tick,
   type TickResult,
 } from '../store/executors.ts';
@@ -34,6 +35,8 @@ export interface ExecutorOptions {
   executorID: string;
   applicationVersion: string | undefined;
   leaseMs: number;
+  /** A client: listens and looks for what its callers wait for; runs, claims and takes over nothing. */
+  observer: boolean;
 }
 
 export interface Executor {
@@ -71,6 +74,15 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   const incarnate = async (): Promise<void> => {
     const number = await nextExecutorNumber(engine.database);
+    if (options.observer) {
+      await hints.open(
+        number,
+        async () => {},
+        () => {},
+      );
+      engine.executor = number;
+      return;
+    }
     armed = 0;
     await hints.open(
       number,
@@ -95,17 +107,16 @@ export function createExecutor(options: ExecutorOptions): Executor {
   /** On every new listening connection: the session lock says that we live. */
   const takeLock = async (connection: Queryable, number: number): Promise<void> => {
     if (alone) return;
-    // Tried, not waited for: the server may not have noticed yet that our last connection is gone.
-    const { rows } = await connection.query<{ locked: boolean }>(
-      'SELECT pg_try_advisory_lock($1, $2) AS locked',
-      [lockClass, number],
-    );
-    locked = rows[0]?.locked ?? false;
+    locked = await takeSessionLock(connection, lockClass, number);
     armed++;
     mustRenew = true;
   };
 
   const runTick = async (): Promise<void> => {
+    if (options.observer) {
+      await watcher.poll();
+      return;
+    }
     const now = performance.now();
     const renew = mustRenew || now - renewedAt >= options.leaseMs / 3;
     if (renew) mustRenew = false;
@@ -131,7 +142,11 @@ export function createExecutor(options: ExecutorOptions): Executor {
       await startOver();
       return;
     }
-    if (result.clock !== undefined) engine.clock.learn(result.clock);
+    if (result.clock !== undefined && engine.clock.learn(result.clock) > options.leaseMs / 3) {
+      // The clock was put forward, and with it the end of our lease came nearer.
+      mustRenew = true;
+      poke();
+    }
     if (result.ready) claimer.request();
     if (result.fired) passOn();
     for (const id of result.messages) pokeActivation(id);
@@ -282,7 +297,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     start: async () => {
       await incarnate();
       stopped = false;
-      claimer.start();
+      if (!options.observer) claimer.start();
       claimer.request({ includeBlocked: true });
       await tickNow();
     },
@@ -298,6 +313,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
       await waking;
       for (const activation of [...engine.activations.values()]) engine.gone(activation, 'handed over');
       engine.journal.close();
+      if (options.observer) {
+        await hints.close();
+        return;
+      }
       try {
         while ((await release(lane, engine.executor, false)) > 0);
         await retire(lane, engine.executor);
