@@ -1,0 +1,98 @@
+// A process is killed in the middle of a request; the client sends the request again to the next one.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { createDatabase, type TestDatabase } from '@pawl/test-support';
+import pg from 'pg';
+import request from 'supertest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+interface Shop {
+  readonly url: string;
+  kill(): Promise<void>;
+}
+
+describe.each(['express', 'koa'])('when the process dies, %s', (framework) => {
+  let database: TestDatabase;
+  let client: pg.Client;
+  const children = new Set<ChildProcess>();
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    client = new pg.Client({ connectionString: database.url });
+    client.on('error', () => undefined);
+    await client.connect();
+    await client.query('CREATE TABLE work (id integer GENERATED ALWAYS AS IDENTITY, what text)');
+  });
+  afterAll(async () => {
+    for (const child of children) child.kill('SIGKILL');
+    await client.end();
+    await database.drop();
+  });
+
+  async function startShop(): Promise<Shop> {
+    const file = fileURLToPath(new URL('processes/shop.ts', import.meta.url));
+    const flags = ['--import', 'tsx', '--conditions=@pawl/source'];
+    const child = spawn(process.execPath, [...flags, file, framework, database.url], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    children.add(child);
+    const lines = createInterface({ input: child.stdout });
+    const [port] = (await once(lines, 'line')) as [string];
+    return {
+      url: `http://127.0.0.1:${port}`,
+      async kill() {
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+        children.delete(child);
+      },
+    };
+  }
+
+  const count = async (what: string): Promise<number> => {
+    const { rows } = await client.query<{ count: string }>('SELECT count(*) FROM work WHERE what = $1', [
+      what,
+    ]);
+    return Number(rows[0]?.count);
+  };
+  const post = (shop: Shop, path: string, key: string) =>
+    request(shop.url).post(path).set('Idempotency-Key', key).send({ sku: 'cog' });
+
+  test.each(['/orders', '/wrapped'])(
+    '%s goes on elsewhere, does nothing twice, and answers with one body for ever',
+    async (path) => {
+      const charged = await count('charge');
+      const shipped = await count('ship');
+      const first = await startShop();
+      const cut = post(first, path, 'k').then(
+        (response) => response.status,
+        () => 'cut',
+      );
+      while ((await count('charge')) === charged) await pause(20);
+      await pause(300);
+      await first.kill();
+      expect(await cut).toBe('cut');
+
+      const second = await startShop();
+      let answer = await post(second, path, 'k').timeout(20_000);
+      for (let tries = 0; answer.status === 409 && tries < 100; tries += 1) {
+        expect(answer.body.code).toBe('request-in-flight');
+        await pause(200);
+        answer = await post(second, path, 'k').timeout(20_000);
+      }
+      expect(answer.status).toBe(201);
+      expect(answer.body).toMatchObject({ charge: expect.any(Number), shipment: expect.any(Number) });
+      expect(await count('charge')).toBe(charged + 1);
+      expect(await count('ship')).toBe(shipped + 1);
+
+      await second.kill();
+      const third = await startShop();
+      const again = await post(third, path, 'k').expect(201);
+      expect(again.text).toBe(answer.text);
+      expect(again.headers['idempotent-replayed']).toBe('true');
+      await third.kill();
+    },
+  );
+});
