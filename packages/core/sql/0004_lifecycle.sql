@@ -270,6 +270,13 @@ BEGIN
   RETURN FOUND;
 END $$;
 
+-- Makes a parked workflow due.
+CREATE FUNCTION pawl.rouse(p_id text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  UPDATE pawl.workflow w SET wake_at = pawl.clock()
+  WHERE w.id = p_id AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL;
+END $$;
+
 -- Hands back what an executor still runs: all of it (p_gone false), or because it is gone, which counts as an
 -- attempt. In batches; answers how many.
 CREATE FUNCTION pawl.release(p_executor bigint, p_gone boolean, p_limit integer) RETURNS integer
@@ -316,7 +323,7 @@ END $$;
 -- One round trip for all that a process asks twice a second. Rows: (what, id, detail, at).
 CREATE FUNCTION pawl.tick(
   p_executor bigint, p_class integer, p_renew_ms float8, p_armed integer, p_locked boolean, p_alone boolean,
-  p_recv text[], p_error text
+  p_recv text[], p_results text[], p_events text[], p_keys text[], p_error text
 ) RETURNS TABLE (what text, id text, detail text, at float8)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -364,6 +371,16 @@ BEGIN
     RETURN QUERY
     SELECT DISTINCT 'message', m.destination, NULL::text, NULL::float8
     FROM unnest(p_recv) u(id) JOIN pawl.message m ON m.destination = u.id AND m.consumed_by IS NULL;
+  END IF;
+  IF p_results <> '{}' THEN
+    RETURN QUERY
+    SELECT 'result', w.id, NULL::text, NULL::float8 FROM unnest(p_results) u(id) JOIN pawl.workflow w ON w.id = u.id
+      AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED');
+  END IF;
+  IF p_events <> '{}' THEN
+    RETURN QUERY
+    SELECT 'event', u.id, u.key, NULL::float8 FROM unnest(p_events, p_keys) u(id, key)
+    WHERE EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = u.id AND e.key = u.key);
   END IF;
   RETURN QUERY SELECT 'clock', NULL::text, NULL::text, pawl.epoch_ms(pawl.clock());
 END $$;

@@ -239,7 +239,9 @@ BEGIN
   END IF;
   IF v_watched THEN
     UPDATE pawl.waiter t SET fired = true WHERE t.target = p_wf AND t.kind = 'r' AND NOT t.fired;
-    RETURN 'fired';
+    IF FOUND THEN
+      RETURN 'fired';
+    END IF;
   END IF;
   RETURN 'written';
 END $$;

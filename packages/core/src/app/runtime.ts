@@ -81,6 +81,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     onDeadline: () => executor?.poke(),
     onFinished: (workflowID, outcome) => {
       for (const listener of take(listeners, workflowID)) listener.found(outcome);
+      watcher.ended(workflowID, outcome);
     },
     onGone: (workflowID) => {
       for (const listener of take(listeners, workflowID)) listener.moved();

@@ -16,6 +16,7 @@ import {
   setEvent as setEventOf,
   type SendRequest,
 } from '../engine/messages.ts';
+import { type Recorded, settle } from '../engine/record.ts';
 import { takeNextID } from '../engine/scope.ts';
 import { StepContext } from '../engine/step-context.ts';
 import { runStep as runStepOf, type StepOptions } from '../engine/steps.ts';
@@ -122,8 +123,7 @@ export async function recv<T>(
       wait(engine, activation, {
         part: { kind: 'recv', name: null, target: name, timeoutMs: finite(timeoutMs) },
         key: waitKeys.message(activation.workflowID, name),
-        deliver: ({ outcome, output }) =>
-          resolve(outcome === 'timeout' ? null : (core.codec.decode(output) as T)),
+        deliver: (recorded) => deliverOrNull(core, recorded, resolve, reject),
         reject,
       });
     })
@@ -156,12 +156,21 @@ export async function getEvent<T>(
       wait(runtime.engine, activation, {
         part: { kind: 'getEvent', name, target: workflowID, timeoutMs: finite(timeoutMs) },
         key: waitKeys.event(workflowID, name),
-        deliver: ({ outcome, output }) =>
-          resolve(outcome === 'timeout' ? null : (core.codec.decode(output) as T)),
+        deliver: (recorded) => deliverOrNull(core, recorded, resolve, reject),
         reject,
       });
     })
   );
+}
+
+function deliverOrNull<T>(
+  core: PawlCore,
+  recorded: Recorded,
+  resolve: (value: T | null) => void,
+  reject: (error: unknown) => void,
+): void {
+  if (recorded.outcome === 'timeout') resolve(null);
+  else settle(core.running('recv').engine, recorded, resolve, reject);
 }
 
 function finite(timeoutMs: number): number | null {

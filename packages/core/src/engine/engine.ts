@@ -5,7 +5,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Codec } from '../codec/index.ts';
 import { SerializationError, WorkflowCancelledError, WorkflowTimeoutError } from '../errors/index.ts';
 import type { Database, Lane } from '../store/database.ts';
-import { block } from '../store/lifecycle.ts';
+import { block, rouse } from '../store/lifecycle.ts';
 import type { ClaimedWorkflow } from '../store/lifecycle.ts';
 import type { Aftermath } from '../store/operations.ts';
 import type { Emitter } from '../telemetry/events.ts';
@@ -74,7 +74,10 @@ export function createEngine(options: EngineOptions): Engine {
 
     run: (activation, input) => {
       const { workflowID, registration } = activation;
-      activations.get(workflowID)?.die(new Error('A later activation of this workflow took its place.'));
+      const other = activations.get(workflowID);
+      // Claimed again while the answer of its start was on the way: the later fence is the one that counts.
+      if (other !== undefined && other.nonce === activation.nonce && other.fence > activation.fence) return;
+      other?.die(new Error('A later activation of this workflow took its place.'));
       activations.set(workflowID, activation);
       if (events.has('workflow.activated')) {
         events.emit('workflow.activated', {
@@ -177,6 +180,12 @@ export function createEngine(options: EngineOptions): Engine {
             { workflowID, err: error },
             'Could not write why the workflow is blocked; its lease will end instead',
           ),
+      );
+    },
+
+    rouse: (workflowID) => {
+      rouse(options.controlLane, workflowID).catch((error: unknown) =>
+        logger.warn({ workflowID, err: error }, 'Could not rouse a workflow; it goes on when its wait ends'),
       );
     },
 

@@ -42,6 +42,8 @@ export interface EngineHost {
   gone(activation: Activation, why: 'superseded' | 'parked' | 'deleted' | 'handed over'): void;
   cancelled(activation: Activation): void;
   block(activation: Activation, reason: Error): void;
+  /** Makes a parked workflow due at once. */
+  rouse(workflowID: string): void;
   /** A value of an event is durable. */
   eventSet(workflowID: string, key: string, value: string | null): void;
 }

@@ -19,8 +19,11 @@ export interface JournalOperation extends Operation {
   settle(answer: Answer | undefined): void;
   /** The database refused this very operation. */
   fail(error: unknown): void;
-  /** Somebody waits for the answer of a request: fails within seconds when the database is away. */
-  impatient?: boolean;
+  /**
+   * The caller of a request is told within seconds that the database is away. What was sent by then may have been
+   * written, so it is sent again until that is known: a start that is durable must run.
+   */
+  giveUp?(error: DatabaseUnavailableError): void;
 }
 
 export interface Journal {
@@ -151,12 +154,14 @@ export function createJournal(options: JournalOptions): Journal {
         }
         if (fault === 'connection') {
           options.onAvailability(false, error);
-          if (performance.now() - begun > PATIENCE_MS) remaining = giveUpImpatient(remaining, error);
+          if (performance.now() - begun > PATIENCE_MS)
+            for (const operation of remaining) tellCaller(operation, error);
         }
       }
       const pause = Math.min(MAX_PAUSE_MS, 10 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random());
       await new Promise((resolve) => setTimeout(resolve, pause));
-      if (performance.now() - begun > PATIENCE_MS) queue = giveUpImpatient(queue, undefined);
+      if (performance.now() - begun > PATIENCE_MS)
+        queue = queue.filter((operation) => !tellCaller(operation, undefined));
     }
   };
 
@@ -170,13 +175,10 @@ export function createJournal(options: JournalOptions): Journal {
     }, LOCK_PAUSE_MS);
   };
 
-  const giveUpImpatient = (operations: readonly JournalOperation[], error: unknown): JournalOperation[] => {
-    const patient: JournalOperation[] = [];
-    for (const operation of operations) {
-      if (operation.impatient) operation.fail(unavailable(error));
-      else patient.push(operation);
-    }
-    return patient;
+  /** True if it was a request: its caller knows now. */
+  const tellCaller = (operation: JournalOperation, error: unknown): boolean => {
+    operation.giveUp?.(unavailable(error));
+    return operation.giveUp !== undefined;
   };
 
   return {

@@ -8,7 +8,7 @@ import { flushWithin } from '../store/flush.ts';
 import type { MessagePart } from '../store/operations.ts';
 import type { Activation } from './activation.ts';
 import type { EngineHost } from './host.ts';
-import { record, type Recorded, replay, stepPart } from './record.ts';
+import { record, type Recorded, replay, settle, stepPart } from './record.ts';
 import { waitKeys } from './waits.ts';
 
 export interface SendRequest {
@@ -39,7 +39,7 @@ export function sendFromOutside(host: EngineHost, request: SendRequest): Promise
   return new Promise((resolve, reject) => {
     host.journal.add({
       message,
-      impatient: true,
+      giveUp: reject,
       settle: (answer) => {
         if (answer?.outcome === 'missing') {
           reject(new NonExistentWorkflowError(request.destination));
@@ -66,8 +66,7 @@ export function sendFromWorkflow(
   const row = activation.recorded(stepID, 'send', name, request.destination);
   if (row === 'refused') return new Promise(() => {});
   return new Promise<void>((resolve, reject) => {
-    const deliver = (recorded: Recorded) =>
-      recorded.error === null ? resolve() : reject(host.codec.decodeError(recorded.error) as Error);
+    const deliver = (recorded: Recorded) => settle(host, recorded, () => resolve(), reject);
     if (row?.completed) {
       replay(activation, row, deliver);
       return;
@@ -116,8 +115,7 @@ export function setEvent(
   const row = activation.recorded(stepID, 'setEvent', key);
   if (row === 'refused') return new Promise(() => {});
   return new Promise<void>((resolve, reject) => {
-    const deliver = (recorded: Recorded) =>
-      recorded.error === null ? resolve() : reject(host.codec.decodeError(recorded.error) as Error);
+    const deliver = (recorded: Recorded) => settle(host, recorded, () => resolve(), reject);
     if (row?.completed) {
       replay(activation, row, deliver);
       return;
@@ -164,7 +162,7 @@ export function recordValue<T>(
   const row = activation.recorded(stepID, kind, null);
   if (row === 'refused') return new Promise(() => {});
   return new Promise<T>((resolve, reject) => {
-    const deliver = (recorded: Recorded) => resolve(host.codec.decode(recorded.output) as T);
+    const deliver = (recorded: Recorded) => settle(host, recorded, resolve, reject);
     if (row?.completed) replay(activation, row, deliver);
     else
       record(host, {

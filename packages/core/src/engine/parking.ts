@@ -53,8 +53,11 @@ function park(host: EngineHost, activation: Activation): void {
     park: awaited,
     settle: (answer) => {
       activation.pending--;
-      if (answer === undefined || answer.outcome === 'written') host.gone(activation, 'parked');
-      else if (answer.outcome === 'ready') for (const wait of [...activation.waits]) wait.poke();
+      if (answer === undefined || answer.outcome === 'written') {
+        // The body went on meanwhile, roused by something that is not durable: it must not sleep for its old wait.
+        if (!onlyWaits(activation)) host.rouse(activation.workflowID);
+        host.gone(activation, 'parked');
+      } else if (answer.outcome === 'ready') for (const wait of [...activation.waits]) wait.poke();
       else refused(host, activation, answer, () => {});
     },
     fail: () => {

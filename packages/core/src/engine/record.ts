@@ -119,6 +119,21 @@ export function refused(
   }
 }
 
+/** Tells the caller a recorded result. What cannot be read back rejects; nothing is thrown at the event loop. */
+export function settle<R>(
+  host: EngineHost,
+  recorded: Recorded,
+  resolve: (value: R) => void,
+  reject: (error: unknown) => void,
+): void {
+  try {
+    if (recorded.error === null) resolve(host.codec.decode(recorded.output) as R);
+    else reject(host.codec.decodeError(recorded.error));
+  } catch (error) {
+    reject(error);
+  }
+}
+
 /** Hands a recorded result to the caller when its turn comes. */
 export function replay(activation: Activation, row: JournalRow, deliver: (recorded: Recorded) => void): void {
   activation.delivery.arrive(row.stepID, () => deliver(row));

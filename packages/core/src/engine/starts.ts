@@ -9,7 +9,7 @@ import { flushWithin } from '../store/flush.ts';
 import type { Answer, StartPart } from '../store/operations.ts';
 import { Activation } from './activation.ts';
 import type { EngineHost } from './host.ts';
-import { record, type Recorded, replay, stepPart } from './record.ts';
+import { record, type Recorded, replay, settle, stepPart } from './record.ts';
 import type { DuplicatePolicy, Registration } from './registry.ts';
 
 export interface StartRequest {
@@ -95,7 +95,7 @@ export function startFromOutside(host: EngineHost, request: StartRequest, detach
   return new Promise((resolve, reject) => {
     host.journal.add({
       start,
-      impatient: true,
+      giveUp: reject,
       settle: (answer) => {
         try {
           if (answer !== undefined) judgeDuplicate(host, request, start, answer);
@@ -159,8 +159,7 @@ export function startChild(
   if (row === 'refused') return new Promise(() => {});
   return new Promise<string>((resolve, reject) => {
     let childID = request.workflowID ?? `${parent.workflowID}-${stepID}`;
-    const deliver = (recorded: Recorded) =>
-      recorded.error === null ? resolve(childID) : reject(host.codec.decodeError(recorded.error) as Error);
+    const deliver = (recorded: Recorded) => settle(host, recorded, () => resolve(childID), reject);
     if (row?.completed) {
       childID = row.childID ?? childID;
       replay(parent, row, deliver);

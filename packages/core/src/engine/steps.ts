@@ -6,7 +6,7 @@ import { ConfigurationError, MaxStepRetriesError, StepTimeoutError } from '../er
 import type { StepKind, StepPart } from '../store/operations.ts';
 import type { Activation } from './activation.ts';
 import type { EngineHost } from './host.ts';
-import { record, type Recorded, refused, replay, stepPart } from './record.ts';
+import { record, type Recorded, refused, replay, settle, stepPart } from './record.ts';
 import type { Scope } from './scope.ts';
 import { StepContext } from './step-context.ts';
 
@@ -123,16 +123,6 @@ export function runStep<R>(
     if (row === undefined) step.attempt(1);
     else step.goOn(row.attempts ?? 0, row.error);
   });
-}
-
-export function settle<R>(
-  host: EngineHost,
-  recorded: Recorded,
-  resolve: (value: R) => void,
-  reject: (error: unknown) => void,
-): void {
-  if (recorded.error === null) resolve(host.codec.decode(recorded.output) as R);
-  else reject(host.codec.decodeError(recorded.error));
 }
 
 interface Call {

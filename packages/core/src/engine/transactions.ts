@@ -14,10 +14,10 @@ import type { Answer } from '../store/operations.ts';
 import type { Activation } from './activation.ts';
 import type { Slot } from './delivery.ts';
 import type { EngineHost } from './host.ts';
-import { record, type Recorded, refused, replay, stepPart } from './record.ts';
+import { record, type Recorded, refused, replay, settle, stepPart } from './record.ts';
 import type { Scope } from './scope.ts';
 import { StepContext } from './step-context.ts';
-import { settle, stepName } from './steps.ts';
+import { stepName } from './steps.ts';
 
 export interface TransactionStepOptions {
   /** Default: the function's name, else 'step'. Compared on replay. */

@@ -53,11 +53,20 @@ export class WaitIndex {
     for (const wait of [...(this.#byKey.get(waitKeys.result(workflowID)) ?? [])]) wait.unlocal();
   }
 
-  /** Workflows in memory that wait for messages. */
-  receiving(): string[] {
-    const ids = new Set<string>();
-    for (const key of this.#byKey.keys()) if (key.startsWith('m ')) ids.add(key.slice(2, key.indexOf('\0')));
-    return [...ids];
+  /** What these waits are for, as far as it may happen in another process. */
+  awaited(): { messages: string[]; results: string[]; events: { workflowID: string; key: string }[] } {
+    const messages = new Set<string>();
+    const results: string[] = [];
+    const events: { workflowID: string; key: string }[] = [];
+    for (const [key, waits] of this.#byKey) {
+      const about = key.slice(2);
+      const cut = about.indexOf('\0');
+      if (key.startsWith('m ')) messages.add(about.slice(0, cut));
+      else if (key.startsWith('e '))
+        events.push({ workflowID: about.slice(0, cut), key: about.slice(cut + 1) });
+      else if ([...waits].some((wait) => !wait.local)) results.push(about);
+    }
+    return { messages: [...messages], results, events };
   }
 }
 

@@ -42,6 +42,15 @@ export async function registerExecutor(
   );
 }
 
+/** What would end the waits of this process. */
+export interface Awaited {
+  /** Workflows that wait for messages. */
+  messages: readonly string[];
+  /** Workflows whose results are awaited. */
+  results: readonly string[];
+  events: readonly { workflowID: string; key: string }[];
+}
+
 export interface TickOptions {
   executor: number;
   lockClass: number;
@@ -51,8 +60,8 @@ export interface TickOptions {
   locked: boolean;
   /** Embedded: every other executor is gone. */
   alone: boolean;
-  /** Workflows in memory that wait for messages. */
-  receiving: readonly string[];
+  /** What workflows in memory wait for: the fallback of lost hints. */
+  awaited: Awaited;
   /** The encoded error of a workflow whose deadline passed. */
   timeoutError: string;
 }
@@ -66,12 +75,16 @@ export interface TickResult {
   suspects: { number: number; armed: number; gone: boolean }[];
   /** Workflows with unread messages. */
   messages: string[];
+  /** Workflows that ended. */
+  results: string[];
+  /** Events that are set. */
+  events: { workflowID: string; key: string }[];
   /** The database's clock, milliseconds of the epoch. */
   clock: number | undefined;
 }
 
 const TICK = `SELECT what, id, detail, at FROM pawl.tick($1::text::bigint, $2::text::int, $3::text::float8, $4::text::int,
- $5::text::boolean, $6::text::boolean, $7::text::text[], $8::text)`;
+ $5::text::boolean, $6::text::boolean, $7::text::text[], $8::text::text[], $9::text::text[], $10::text::text[], $11::text)`;
 
 export async function tick(lane: Lane, options: TickOptions): Promise<TickResult> {
   const rows = await lane.call(TICK, [
@@ -81,7 +94,10 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     String(options.armed),
     String(options.locked),
     String(options.alone),
-    textArray(options.receiving),
+    textArray(options.awaited.messages),
+    textArray(options.awaited.results),
+    textArray(options.awaited.events.map((event) => event.workflowID)),
+    textArray(options.awaited.events.map((event) => event.key)),
     options.timeoutError,
   ]);
   const result: TickResult = {
@@ -91,6 +107,8 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     cancelled: [],
     suspects: [],
     messages: [],
+    results: [],
+    events: [],
     clock: undefined,
   };
   for (const [what, id, detail, at] of rows) {
@@ -99,6 +117,8 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     else if (what === 'fired') result.fired = true;
     else if (what === 'lost') result.lost = true;
     else if (what === 'message') result.messages.push(id as string);
+    else if (what === 'result') result.results.push(id as string);
+    else if (what === 'event') result.events.push({ workflowID: id as string, key: detail as string });
     else if (what === 'suspect' || what === 'gone') {
       result.suspects.push({ number: Number(id), armed: Number(detail), gone: what === 'gone' });
     } else if (what === 'cancelled') {

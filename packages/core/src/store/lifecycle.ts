@@ -237,6 +237,11 @@ export async function forget(on: Queryable, ids: readonly string[]): Promise<Own
   return rows.map(owned);
 }
 
+/** Makes a parked workflow due at once. */
+export async function rouse(lane: Lane, workflowID: string): Promise<void> {
+  await lane.call('SELECT pawl.rouse($1::text)', [workflowID]);
+}
+
 export async function block(lane: Lane, workflowID: string, fence: number, reason: string): Promise<void> {
   await lane.call('SELECT pawl.block($1::text, $2::text::int, $3::text)', [
     workflowID,

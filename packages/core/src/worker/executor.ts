@@ -7,6 +7,7 @@
 
 import { hostname } from 'node:os';
 import type { Engine } from '../engine/engine.ts';
+import { waitKeys } from '../engine/waits.ts';
 import { WorkflowTimeoutError } from '../errors/index.ts';
 import type { Lane, Queryable } from '../store/database.ts';
 import {
@@ -129,7 +130,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
         armed,
         locked,
         alone,
-        receiving: engine.waits.receiving(),
+        awaited: engine.waits.awaited(),
         timeoutError,
       });
     } catch (error) {
@@ -150,6 +151,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
     if (result.ready) claimer.request();
     if (result.fired) passOn();
     for (const id of result.messages) pokeActivation(id);
+    for (const id of result.results) engine.waits.poke(waitKeys.result(id));
+    for (const { workflowID, key } of result.events) engine.waits.poke(waitKeys.event(workflowID, key));
     tellCancelled(result.cancelled);
     await judge(result.suspects);
     await watcher.poll();

@@ -9,6 +9,8 @@ export interface Watcher {
   subscribe(workflowID: string, key: string | undefined, found: (watched: Watched) => void): () => void;
   /** Something happened to this workflow. */
   poke(workflowID: string): void;
+  /** It ended in this very process: nobody here needs to ask the database. */
+  ended(workflowID: string, outcome: { status: string; output: string | null; error: string | null }): void;
   /** The fallback of the hints: looks for all, if there are any. */
   poll(): Promise<void>;
 }
@@ -82,6 +84,13 @@ export function createWatcher(
     },
     poke: (workflowID) => {
       if (byWorkflow.has(workflowID)) schedule(workflowID);
+    },
+    ended: (workflowID, outcome) => {
+      for (const subscription of [...(byWorkflow.get(workflowID) ?? [])]) {
+        if (subscription.key !== undefined) continue;
+        remove(subscription);
+        subscription.found({ kind: 'r', workflowID, key: '', ...outcome });
+      }
     },
     poll: async () => {
       if (byWorkflow.size > 0) await look(byWorkflow.keys(), false);

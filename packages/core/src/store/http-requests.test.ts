@@ -1,0 +1,189 @@
+// The rules of an idempotency record, asked of PGlite and of a server.
+import { PGlite } from '@electric-sql/pglite';
+import { createDatabase } from '@pawl/test-support';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Database } from './database.ts';
+import { type HttpClaim, type HttpRequests, type HttpSettlement, httpRequests } from './http-requests.ts';
+import { migrate } from './migrate.ts';
+import { openPgDatabase } from './pg-database.ts';
+import { openPgliteDatabase } from './pglite-database.ts';
+
+async function onServer(): Promise<{ database: Database; end: () => Promise<void> }> {
+  const { url, drop } = await createDatabase();
+  const database = openPgDatabase({
+    connection: url,
+    schema: 'odd "name"',
+    poolSize: 8,
+    applicationName: 'test',
+  });
+  return { database, end: async () => (await database.close(), drop()) };
+}
+
+async function embedded(): Promise<{ database: Database; end: () => Promise<void> }> {
+  const pglite = await PGlite.create('memory://');
+  const database = openPgliteDatabase({ connection: pglite, schema: 'odd "name"' });
+  return { database, end: async () => (await database.close(), pglite.close()) };
+}
+
+describe.each([
+  ['Postgres', onServer],
+  ['PGlite', embedded],
+])('idempotency records on %s', (name, open) => {
+  let database: Database;
+  let end: () => Promise<void>;
+  let requests: HttpRequests;
+  let owners = 0;
+
+  beforeAll(async () => {
+    ({ database, end } = await open());
+    await database.open();
+    await migrate(database);
+    await database.query('CREATE TABLE pawl.test_clock (ms float8 NOT NULL)');
+    await database.query('INSERT INTO pawl.test_clock VALUES (0)');
+    await database.query(`CREATE OR REPLACE FUNCTION pawl.clock() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+      'SELECT clock_timestamp() + (SELECT ms FROM pawl.test_clock) * interval ''1 millisecond''' `);
+    requests = httpRequests(database);
+  });
+  afterAll(() => end());
+
+  const pass = (ms: number) => database.query('UPDATE pawl.test_clock SET ms = ms + $1', [ms]);
+  const claimOf = (id: string, changes: Partial<HttpClaim> = {}): HttpClaim => ({
+    id,
+    fingerprint: 'f',
+    owner: `owner-${(owners += 1)}`,
+    leaseMs: 10_000,
+    ...changes,
+  });
+  const claim = async (given: HttpClaim) => (await requests.claim([given]))[0];
+  const settle = async (given: HttpClaim, attempt: number, changes: Partial<HttpSettlement> = {}) => {
+    const { id, owner } = given;
+    const answer = { status: 201, headers: '[["A","b"]]', body: Buffer.from('héllo') };
+    return (
+      await requests.settle([
+        { id, owner, attempt, state: 'done', retentionMs: 60_000, ...answer, ...changes },
+      ])
+    )[0];
+  };
+  const bodyOf = (outcome: unknown) =>
+    Buffer.from((outcome as { record: { body: Uint8Array } }).record.body).toString();
+
+  test('a key is new once; its answer stays as it was given', async () => {
+    const first = claimOf('a');
+    expect(await claim(first)).toMatchObject({ kind: 'new', attempt: 1 });
+    expect(await claim(claimOf('a'))).toMatchObject({ kind: 'running', attempt: 1 });
+    expect(await settle(first, 1)).toEqual({ kind: 'stored' });
+    const done = await claim(claimOf('a'));
+    expect(done).toMatchObject({ kind: 'done', record: { status: 201, headers: '[["A","b"]]' } });
+    expect(bodyOf(done)).toBe('héllo');
+  });
+
+  test('a claim or an answer whose reply was lost may be sent again', async () => {
+    const given = claimOf('b');
+    await claim(given);
+    expect(await claim(given)).toMatchObject({ kind: 'new', attempt: 1 });
+    await settle(given, 1);
+    expect(await settle(given, 1)).toEqual({ kind: 'stored' });
+  });
+
+  test('another fingerprint is a mismatch: in flight, done and failed', async () => {
+    const given = claimOf('c');
+    await claim(given);
+    const other = () => claim(claimOf('c', { fingerprint: 'g' }));
+    expect(await other()).toMatchObject({ kind: 'mismatch' });
+    await settle(given, 1, { state: 'failed', status: null, headers: null, body: null });
+    expect(await other()).toMatchObject({ kind: 'mismatch' });
+    const again = claimOf('c');
+    expect(await claim(again)).toMatchObject({ kind: 'retry', attempt: 2 });
+    await settle(again, 2);
+    expect(await other()).toMatchObject({ kind: 'mismatch' });
+  });
+
+  test('after its lease a key is taken over, in the same life; the late answer is refused', async () => {
+    const first = claimOf('d');
+    const { generation } = (await claim(first)) ?? {};
+    await pass(9_000);
+    expect(await requests.renew([{ id: 'd', owner: first.owner, leaseMs: 10_000 }])).toEqual([]);
+    await pass(9_000);
+    expect(await claim(claimOf('d'))).toMatchObject({ kind: 'running' });
+    await pass(2_000);
+    const second = claimOf('d');
+    expect(await claim(second)).toMatchObject({ kind: 'takeover', attempt: 2, generation });
+    expect(await requests.renew([{ id: 'd', owner: first.owner, leaseMs: 10_000 }])).toEqual(['d']);
+    expect(await settle(first, 1)).toEqual({ kind: 'superseded' });
+    expect(await settle(second, 2, { body: Buffer.from('second') })).toEqual({ kind: 'stored' });
+    expect(await settle(first, 1)).toEqual({ kind: 'superseded' });
+    expect(bodyOf(await claim(claimOf('d')))).toBe('second');
+  });
+
+  test('without a lease nobody takes over, anybody may answer, and the first answer stands', async () => {
+    const [first, second] = [claimOf('e', { leaseMs: null }), claimOf('e', { leaseMs: null })];
+    expect(await claim(first)).toMatchObject({ kind: 'new' });
+    await pass(1_000_000);
+    expect(await claim(second)).toMatchObject({ kind: 'running' });
+    expect(await settle(second, 1, { body: Buffer.from('one') })).toEqual({ kind: 'stored' });
+    const late = await settle(first, 1, { body: Buffer.from('two') });
+    expect(late).toMatchObject({ kind: 'done' });
+    expect(bodyOf(late)).toBe('one');
+  });
+
+  test('a forgotten key is as new, for any request', async () => {
+    const first = claimOf('g');
+    await claim(first);
+    await settle(first, 1, { state: 'forgotten' });
+    expect(await claim(claimOf('g', { fingerprint: 'other' }))).toMatchObject({ kind: 'new', attempt: 1 });
+  });
+
+  test('after its retention a key is new, in another life, swept or not', async () => {
+    const lives: (number | undefined)[] = [];
+    for (const swept of [false, true]) {
+      const given = claimOf('h', { fingerprint: `swept-${swept}` });
+      const outcome = await claim(given);
+      expect(outcome).toMatchObject({ kind: 'new', attempt: 1 });
+      lives.push(outcome?.generation);
+      await settle(given, 1);
+      await pass(60_000);
+      if (swept) expect(await requests.sweep(100)).toBeGreaterThan(0);
+    }
+    lives.push((await claim(claimOf('h')))?.generation);
+    expect(new Set(lives).size).toBe(3);
+  });
+
+  test('what runs is never swept', async () => {
+    await claim(claimOf('i', { leaseMs: 10 }));
+    await pass(1e9);
+    await requests.sweep(1000);
+    expect(await claim(claimOf('i'))).toMatchObject({ kind: 'takeover' });
+  });
+
+  test('batches answer in the order of the questions, bodies included', async () => {
+    const claims = ['z', 'x', 'y'].map((id) => claimOf(id));
+    expect((await requests.claim(claims)).map((outcome) => outcome.kind)).toEqual(['new', 'new', 'new']);
+    const settlements = claims.map(({ id, owner }, index) => ({
+      id,
+      owner,
+      attempt: 1,
+      state: 'done' as const,
+      retentionMs: 60_000,
+      status: 200 + index,
+      headers: '[]',
+      body: index === 1 ? null : Buffer.from(`body of ${id}`),
+    }));
+    await requests.settle(settlements);
+    const done = await requests.claim(['y', 'z', 'x'].map((id) => claimOf(id)));
+    expect(done).toMatchObject([
+      { record: { status: 202 } },
+      { record: { status: 200 } },
+      { record: { status: 201, body: null } },
+    ]);
+    expect(bodyOf(done[0])).toBe('body of y');
+    expect(bodyOf(done[1])).toBe('body of z');
+  });
+
+  test('of many claims at once each key is new for one', async () => {
+    const rounds = Array.from({ length: name === 'PGlite' ? 5 : 40 }, (_, round) =>
+      requests.claim(['p', 'q', 'r'].map((_id, index) => claimOf(`many-${(round + index) % 3}`))),
+    );
+    const outcomes = (await Promise.all(rounds)).flat();
+    expect(outcomes.filter((outcome) => outcome.kind === 'new').length).toBe(3);
+  });
+});
