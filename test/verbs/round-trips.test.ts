@@ -1,0 +1,260 @@
+// What each verb costs in statements, so that no cost grows unnoticed. The tick, twice a second, is not counted.
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Pawl, type Workflow } from '@pawl/core';
+import { describeEachDriver } from '@pawl/test-support/drivers';
+import { beforeAll, expect, test } from 'vitest';
+import { internals } from '../../packages/core/src/app/internals.ts';
+
+describeEachDriver('round trips', (driver) => {
+  let pawl: Pawl;
+  let statements: string[] = [];
+  let ticks = 0;
+
+  beforeAll(async () => {
+    pawl = driver.create({ parkAfterSeconds: 60 });
+    internals(pawl).events.on('statement', ({ text }) => {
+      if (text.includes('pawl.tick(')) ticks++;
+      else statements.push(/pawl\.\w+/.exec(text)?.[0] ?? text);
+    });
+    await pawl.launch();
+  });
+
+  /** What goes out while `work` runs, once nothing else does: a registration is followed by a claim. */
+  async function sent(work: () => Promise<unknown>): Promise<string[]> {
+    const mine: string[] = [];
+    await delay(15);
+    statements = mine;
+    await work();
+    statements = [];
+    return mine;
+  }
+
+  let made = 0;
+  function workflow<A extends unknown[], R>(body: (...args: A) => Promise<R>): Workflow<A, R> {
+    return pawl.registerWorkflow(body, { name: `counted${++made}` });
+  }
+
+  /** What one call sends inside a running workflow, alone in its flushes; and what its replay sends. */
+  async function costs(call: () => Promise<unknown>): Promise<{ live: string[]; replayed: string[] }> {
+    const found: string[][] = [];
+    const measured = workflow(async () => {
+      found.push(await sent(call));
+    });
+    const handle = await pawl.startWorkflow(measured)();
+    await handle.getResult();
+    const fork = await pawl.forkWorkflow(handle.workflowID, 100);
+    await fork.getResult();
+    return { live: found[0] ?? [], replayed: found[1] ?? ['never'] };
+  }
+
+  test('a start takes 1, and so does finding the workflow that has the id', async () => {
+    const gate = workflow(async () => pawl.recv<string>());
+    const start = () => pawl.startWorkflow(gate, { workflowID: 'start' })();
+    expect(await sent(start)).toHaveLength(1);
+    await pawl.send('start', 'done');
+    await pawl.retrieveWorkflow('start').getResult();
+    expect(await sent(start)).toHaveLength(1);
+  });
+
+  test('a workflow without steps takes 1 to start and 1 to finish; waiting for it here takes none', async () => {
+    const empty = workflow(async () => 'done');
+    expect(await sent(() => empty())).toHaveLength(2);
+  });
+
+  test('a workflow of ten steps takes 12', async () => {
+    const ten = workflow(async () => {
+      for (let i = 0; i < 10; i++) await pawl.runStep(() => i);
+    });
+    expect(await sent(() => ten())).toHaveLength(12);
+  });
+
+  test('ten steps at once share what they write', async () => {
+    const fan = workflow(async () => {
+      await Promise.all(Array.from({ length: 10 }, (_, i) => pawl.runStep(() => i)));
+    });
+    expect(await sent(() => fan())).toHaveLength(3);
+  });
+
+  test('a hundred workflows at once share what they write', async () => {
+    const one = workflow(async () => pawl.runStep(() => 1));
+    const all = () => Promise.all(Array.from({ length: 100 }, () => one()));
+    expect((await sent(all)).length).toBeLessThanOrEqual(12);
+  });
+
+  test.each<[string, number, () => Promise<unknown>]>([
+    ['runStep', 1, () => pawl.runStep(() => 'done')],
+    ['runStep that throws', 1, () => pawl.runStep(() => Promise.reject(new Error('no'))).catch(() => {})],
+    ['setEvent', 1, () => pawl.setEvent('key', 1)],
+    ['now', 1, () => pawl.now()],
+    ['randomUUID', 1, () => pawl.randomUUID()],
+    ['send', 1, () => pawl.send('start', 'a message', 'nobody listens')],
+    ['a look at other workflows, which is read and recorded,', 2, () => pawl.listWorkflows({ limit: 1 })],
+    ['recv that does not wait', 1, () => pawl.recv('empty', 0)],
+    ['a sleep', 2, () => pawl.sleep(20)],
+  ])('%s takes %i and its replay none', async (_, expected, call) => {
+    const { live, replayed } = await costs(call);
+    expect(live).toHaveLength(expected);
+    expect(replayed).toEqual([]);
+  });
+
+  test('recv and getEvent take 1 when the value is there', async () => {
+    const found: string[][] = [];
+    const reader = workflow(async () => {
+      const self = pawl.workflowID ?? '';
+      await pawl.setEvent('key', 'value');
+      await pawl.send(self, 'message', 'topic');
+      found.push(await sent(() => pawl.recv('topic')), await sent(() => pawl.getEvent(self, 'key')));
+    });
+    await reader();
+    expect(found.map((statements) => statements.length)).toEqual([1, 1]);
+  });
+
+  test('a child takes 1 to start, 1 to finish, and 1 for the record of its result', async () => {
+    const child = workflow(async (n: number) => n);
+    const { live, replayed } = await costs(() => child(1));
+    expect(live.length).toBeLessThanOrEqual(3);
+    expect(replayed).toEqual([]);
+  });
+
+  test('recv that waits takes 2, beside the 1 of the send', async () => {
+    const receiver = workflow(async () => pawl.recv<string>('topic'));
+    const all = await sent(async () => {
+      const handle = await pawl.startWorkflow(receiver, { workflowID: 'receiver' })();
+      await expect.poll(() => statements.length, { interval: 2 }).toBe(2);
+      await delay(10);
+      await pawl.send('receiver', 'message', 'topic');
+      expect(await handle.getResult()).toBe('message');
+    });
+    expect(all).toHaveLength(5); // start, look, send, look again, finish
+  });
+
+  test('getEvent that waits takes 2, beside the 1 of setEvent and 1 that passes it on', async () => {
+    const setter = workflow(async () => {
+      await pawl.recv('go');
+      await pawl.setEvent('key', 'value');
+    });
+    const getter = workflow(async () => pawl.getEvent('setter', 'key'));
+    const all = await sent(async () => {
+      const handles = [
+        await pawl.startWorkflow(setter, { workflowID: 'setter' })(),
+        await pawl.startWorkflow(getter)(),
+      ];
+      await delay(40);
+      await pawl.send('setter', 'now', 'go');
+      await Promise.all(handles.map((handle) => handle.getResult()));
+    });
+    // Two starts, two looks, send, recv, setEvent, pass on, look again, two finishes: fewer where they share.
+    expect(all.length).toBeLessThanOrEqual(11);
+  });
+
+  test('each further attempt of a step takes 1', async () => {
+    const attempts = { retriesAllowed: true, maxAttempts: 4, intervalSeconds: 0.001 };
+    const { live, replayed } = await costs(() =>
+      pawl.runStep(() => Promise.reject(new Error('never')), attempts).catch(() => {}),
+    );
+    expect(live).toHaveLength(4);
+    expect(replayed).toEqual([]);
+  });
+
+  test('a transaction of n statements takes n + 3 with one commit, its replay none', async () => {
+    const table = `counted_${driver.freshSchema()}`;
+    await driver.sql(`CREATE TABLE ${table} (n integer)`);
+    const { live, replayed } = await costs(() =>
+      pawl.runTransaction(async (tx) => {
+        for (const n of [1, 2, 3]) await tx.query(`INSERT INTO ${table} VALUES ($1)`, [n]);
+      }),
+    );
+    expect(live).toHaveLength(6);
+    expect(live.filter((text) => text === 'COMMIT')).toHaveLength(1);
+    expect(replayed).toEqual([]);
+    expect(await driver.sql(`SELECT n FROM ${table} ORDER BY n`)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
+  });
+
+  test('the result of a workflow of this process takes none, however many wait', async () => {
+    const gate = workflow(async () => pawl.recv<string>());
+    const all = await sent(async () => {
+      const handle = await pawl.startWorkflow(gate, { workflowID: 'waited' })();
+      const results = Promise.all(Array.from({ length: 50 }, () => handle.getResult()));
+      await expect.poll(() => statements.length, { interval: 2 }).toBe(2);
+      await delay(10);
+      await pawl.send('waited', 'done');
+      await results;
+    });
+    expect(all).toHaveLength(5); // start, look, send, look again, finish
+  });
+
+  test('an event of a workflow of this process takes 1 look and 1 to pass it on, however many wait', async () => {
+    const setter = workflow(async () => {
+      await pawl.recv('go');
+      await pawl.setEvent('key', 'value');
+    });
+    const all = await sent(async () => {
+      const handle = await pawl.startWorkflow(setter, { workflowID: 'observed' })();
+      const values = Promise.all(Array.from({ length: 50 }, () => pawl.getEvent('observed', 'key')));
+      await expect.poll(() => statements.length, { interval: 2 }).toBe(3);
+      await delay(10);
+      await pawl.send('observed', 'now', 'go');
+      expect(new Set(await values)).toEqual(new Set(['value']));
+      await handle.getResult();
+      await delay(20);
+    });
+    // start, look, send, look again, setEvent, finish; and the two of the event
+    expect(all.length).toBeLessThanOrEqual(8);
+  });
+
+  test('replaying a workflow takes 1 to claim it with its journal, whatever its length', async () => {
+    const long = workflow(async () => {
+      for (let i = 0; i < 50; i++) await pawl.runStep(() => i);
+    });
+    const handle = await pawl.startWorkflow(long)();
+    await handle.getResult();
+    const all = await sent(async () => {
+      const fork = await pawl.forkWorkflow(handle.workflowID, 50);
+      await fork.getResult();
+      await delay(50);
+    });
+    // A tick may see the fork before the claim does, and ask once more.
+    expect(all.filter((text) => text === 'pawl.claim').length).toBeLessThanOrEqual(2);
+    // fork, claim, finish; who waits for what is not in memory yet looks once, which is passed on once
+    expect(all.filter((text) => text !== 'pawl.claim').length).toBeLessThanOrEqual(4);
+  });
+
+  test('many fresh workflows are claimed with their inputs in 1', async () => {
+    const detached = workflow(async (n: number) => n);
+    const ids = Array.from({ length: 20 }, (_, i) => `claimed-${i}`);
+    const all = await sent(async () => {
+      await pawl.runTransaction(async (tx) => {
+        for (const [n, workflowID] of ids.entries())
+          await pawl.startWorkflow(detached, { workflowID, transaction: tx })(n);
+      });
+      await Promise.all(ids.map((id) => pawl.retrieveWorkflow(id).getResult()));
+    });
+    expect(all.filter((text) => text === 'pawl.claim')).toHaveLength(1);
+  });
+
+  test('parking takes 1, waking up 1 claim', async () => {
+    const parker = driver.create({ parkAfterSeconds: 0 });
+    const all: string[] = [];
+    internals(parker).events.on('statement', ({ text }) => {
+      if (!text.includes('pawl.tick(')) all.push(/pawl\.\w+/.exec(text)?.[0] ?? text);
+    });
+    const ended = new Promise((resolve) => internals(parker).events.on('workflow.ended', resolve));
+    const sleeper = parker.registerWorkflow(async function sleeper() {
+      await parker.sleep(30);
+    });
+    await parker.launch();
+    all.length = 0;
+    await parker.startWorkflow(sleeper)();
+    await ended;
+    // start, look, park, claim, look, finish; a tick may have asked for the claim twice
+    expect(all.length).toBeLessThanOrEqual(7);
+  });
+
+  test('an idle process ticks twice a second and sends nothing else', async () => {
+    await delay(50);
+    ticks = 0;
+    expect(await sent(() => delay(1600))).toEqual([]);
+    expect(ticks).toBeGreaterThanOrEqual(2);
+    expect(ticks).toBeLessThanOrEqual(4);
+  });
+});
