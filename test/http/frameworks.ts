@@ -120,7 +120,7 @@ export const onExpress: Framework = {
   },
 };
 
-export const onKoa: Framework = {
+const onKoa: Framework = {
   name: 'koa',
   serve(pawl, defaults, define) {
     const app = new Koa();

@@ -46,10 +46,9 @@ describe('around the routes', () => {
     const api = express.Router();
     api.use(http.idempotent());
     api.use(express.json());
-    api.post('/things', async (req, res) => {
+    api.post('/things', (req, res) => {
       runs += 1;
-      await pause(patience);
-      res.status(201).json({ ...long, body: req.body as unknown });
+      setTimeout(() => res.status(201).json({ ...long, body: req.body as unknown }), patience);
     });
     app.use('/api', api);
     app.use('/flows', http.workflows({ authorize: () => true }));

@@ -1,6 +1,7 @@
 // Owns the two routes that a load balancer asks: is the process alive, may it have traffic.
 // Never needs more than one short query.
 import { internals } from '../app/internals.ts';
+import { ping } from '../store/ping.ts';
 import type { Reply } from './exchange.ts';
 import type { HttpContext } from './http-context.ts';
 import { type RouteTable, routeTable } from './routes.ts';
@@ -38,12 +39,10 @@ async function whyNotReady<Req>({ pawl }: HttpContext<Req>): Promise<string | un
   const late = new Promise<string>((resolve) => {
     timer = setTimeout(() => resolve('the database does not answer'), DATABASE_DEADLINE_MS);
   });
-  const asked = internals(pawl)
-    .database.query('SELECT 1')
-    .then(
-      () => undefined,
-      () => 'the database cannot be reached',
-    );
+  const asked = ping(internals(pawl).database).then(
+    () => undefined,
+    () => 'the database cannot be reached',
+  );
   const reason = await Promise.race([asked, late]);
   clearTimeout(timer);
   return reason;

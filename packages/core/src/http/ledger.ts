@@ -73,7 +73,7 @@ export function ledgerOf(pawl: Pawl): Ledger {
   return ledger;
 }
 
-export interface LedgerOptions {
+interface LedgerOptions {
   /** For what is new. */
   readonly requests: () => HttpRequests;
   /** For what has been claimed. */
@@ -81,7 +81,7 @@ export interface LedgerOptions {
   readonly onError: (error: unknown) => void;
 }
 
-export function createLedger({ requests, ongoing, onError }: LedgerOptions): Ledger {
+function createLedger({ requests, ongoing, onError }: LedgerOptions): Ledger {
   const mayBeOneItem = (error: unknown): boolean => classifyFault(error) === 'refused';
   const claimOne = coalesce<HttpClaim, HttpClaimOutcome>(
     (claims) => patiently(() => requests().claim(claims)),

@@ -65,7 +65,7 @@ export interface Problems {
   type(code: string): string;
 }
 
-export const DEFAULT_PROBLEM_BASE = 'urn:pawl:problem:';
+const DEFAULT_PROBLEM_BASE = 'urn:pawl:problem:';
 
 export function problems(base: string = DEFAULT_PROBLEM_BASE): Problems {
   const prefix = /[/:#=]$/.test(base) ? base : `${base}/`;

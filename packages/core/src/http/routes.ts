@@ -67,7 +67,7 @@ export function routeTable<Req>(
 }
 
 /** The parameters if the path fits the pattern, decoded; undefined if it does not, or is not well-formed. */
-export function matchPath(pattern: string, path: string): Params | undefined {
+function matchPath(pattern: string, path: string): Params | undefined {
   const wanted = pattern.split('/');
   const given = path.replace(/\/$/, '').split('/');
   if (wanted.length !== given.length) return undefined;

@@ -6,7 +6,7 @@ import type { Database } from './database.ts';
 import { type HttpClaim, type HttpRequests, type HttpSettlement, httpRequests } from './http-requests.ts';
 import { migrate } from './migrate.ts';
 import { openPgDatabase } from './pg-database.ts';
-import { openPgliteDatabase } from './pglite-database.ts';
+import { openPGliteDatabase } from './pglite-database.ts';
 
 async function onServer(): Promise<{ database: Database; end: () => Promise<void> }> {
   const { url, drop } = await createDatabase();
@@ -21,7 +21,7 @@ async function onServer(): Promise<{ database: Database; end: () => Promise<void
 
 async function embedded(): Promise<{ database: Database; end: () => Promise<void> }> {
   const pglite = await PGlite.create('memory://');
-  const database = openPgliteDatabase({ connection: pglite, schema: 'odd "name"' });
+  const database = openPGliteDatabase({ connection: pglite, schema: 'odd "name"' });
   return { database, end: async () => (await database.close(), pglite.close()) };
 }
 
