@@ -24,10 +24,10 @@ export default {
   forbidden: [
     {
       name: 'no-cycle',
-      comment: 'Two modules that need each other are one module, or hide a third one.',
+      comment: 'Two modules that need each other at run time are one module, or hide a third one.',
       severity: 'error',
       from: {},
-      to: { circular: true },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
     },
     {
       name: 'no-unresolvable',

@@ -12,17 +12,12 @@ export type {
   WorkflowList,
 } from './app/management.ts';
 export { Pawl } from './app/pawl.ts';
-export type { WorkflowState, WorkflowStatus } from './app/status.ts';
+export type { JsonValue, WorkflowState, WorkflowStatus } from './app/status.ts';
 export { defineEvent, defineTopic, type EventKey, type Topic } from './app/topics.ts';
 export type { SendOptions } from './app/verbs.ts';
-export type {
-  JsonValue,
-  RegisterOptions,
-  SqlClientLike,
-  StartParams,
-  Workflow,
-  WorkflowHandle,
-} from './app/workflows.ts';
+export type { WorkflowHandle } from './app/handles.ts';
+export type { SqlClientLike } from './app/sql-client.ts';
+export type { RegisterOptions, StartParams, Workflow } from './app/workflows.ts';
 export type { Duration, Serializer } from './codec/index.ts';
 export type { DuplicatePolicy } from './engine/registry.ts';
 export type { StepContext } from './engine/step-context.ts';

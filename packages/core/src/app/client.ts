@@ -12,7 +12,8 @@ import { readStatus, type WorkflowStatus } from './status.ts';
 import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
 import * as workflows from './workflows.ts';
-import type { StartParams, Workflow, WorkflowHandle } from './workflows.ts';
+import type { StartParams, Workflow } from './workflows.ts';
+import { createHandle, type WorkflowHandle } from './handles.ts';
 
 export type PawlClientConfig = Pick<
   PawlConfig,
@@ -94,7 +95,7 @@ export class PawlClient {
   }
 
   retrieveWorkflow<R = unknown>(workflowID: string): WorkflowHandle<R> {
-    const handle = workflows.createHandle<R>(this.#core, checkWorkflowID(workflowID));
+    const handle = createHandle<R>(this.#core, checkWorkflowID(workflowID));
     const connected = <T>(call: () => Promise<T>): Promise<T> => this.connect().then(call);
     return {
       workflowID,
@@ -169,12 +170,14 @@ export class PawlClient {
 
   async resumeWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
     await this.connect();
-    return (await management.resumeWorkflows<R>(this.#core, [workflowID]))[0] as WorkflowHandle<R>;
+    await management.resumeWorkflows(this.#core, [workflowID]);
+    return createHandle<R>(this.#core, workflowID);
   }
 
   async resumeWorkflows<R = unknown>(workflowIDs: readonly string[]): Promise<WorkflowHandle<R>[]> {
     await this.connect();
-    return management.resumeWorkflows<R>(this.#core, workflowIDs);
+    await management.resumeWorkflows(this.#core, workflowIDs);
+    return workflowIDs.map((id) => createHandle<R>(this.#core, id));
   }
 
   async restartWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
@@ -187,7 +190,10 @@ export class PawlClient {
     params?: management.ForkParams,
   ): Promise<WorkflowHandle<R>> {
     await this.connect();
-    return management.forkWorkflow<R>(this.#core, workflowID, fromStep, params);
+    return createHandle<R>(
+      this.#core,
+      await management.forkWorkflow(this.#core, workflowID, fromStep, params),
+    );
   }
 
   async deleteWorkflow(workflowID: string): Promise<void> {

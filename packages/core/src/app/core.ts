@@ -5,10 +5,10 @@ import type { Codec } from '../codec/index.ts';
 import type { Activation } from '../engine/activation.ts';
 import type { Registry } from '../engine/registry.ts';
 import { OUTSIDE, type Scope } from '../engine/scope.ts';
+import { runStep } from '../engine/steps.ts';
 import { InStepError, NotInWorkflowError, NotLaunchedError } from '../errors/index.ts';
 import type { Emitter } from '../telemetry/events.ts';
 import type { Runtime } from './runtime.ts';
-import { recordedCall } from './workflows.ts';
 
 export class PawlCore {
   readonly storage = new AsyncLocalStorage<Scope>();
@@ -51,8 +51,11 @@ export class PawlCore {
     return activation;
   }
 
+  /** A management verb: inside a workflow it is a step, recorded and replayed. */
   recordedCall<T>(name: string, run: () => Promise<T>): Promise<T> {
-    return recordedCall(this, name, run);
+    const { activation, step } = this.scope();
+    if (activation === undefined || step !== undefined) return run();
+    return runStep(this.running(name).engine, activation, run, { name, retriesAllowed: false }, 'call');
   }
 
   /** A workflow was registered; after launch it takes part from now on. */

@@ -12,8 +12,7 @@ import {
 import { cancel, forget, fork, resume } from '../store/lifecycle.ts';
 import * as reading from '../store/reading.ts';
 import type { PawlCore } from './core.ts';
-import { toStatus, type WorkflowState, type WorkflowStatus } from './status.ts';
-import { createHandle, type JsonValue, type WorkflowHandle } from './workflows.ts';
+import { type JsonValue, toStatus, type WorkflowState, type WorkflowStatus } from './status.ts';
 
 export interface WorkflowFilter {
   workflowIDs?: string[];
@@ -92,7 +91,7 @@ export async function listWorkflows(core: PawlCore, filter: WorkflowFilter = {})
 }
 
 function list<T>(value: T | T[] | undefined): T[] | undefined {
-  return value === undefined ? undefined : Array.isArray(value) ? value : [value as T];
+  return value === undefined ? undefined : Array.isArray(value) ? value : [value];
 }
 
 function instant(value: Date | string | number | undefined, what: string): number | undefined {
@@ -147,10 +146,7 @@ export async function cancelWorkflows(
   });
 }
 
-export async function resumeWorkflows<R>(
-  core: PawlCore,
-  ids: readonly string[],
-): Promise<WorkflowHandle<R>[]> {
+export async function resumeWorkflows(core: PawlCore, ids: readonly string[]): Promise<void> {
   await core.recordedCall('resumeWorkflow', async () => {
     const { database, engine, hints, claimSoon } = core.running('resumeWorkflow');
     for (const id of ids) checkWorkflowID(id);
@@ -164,7 +160,6 @@ export async function resumeWorkflows<R>(
     }
     if (found.some((f) => f.changed)) claimSoon();
   });
-  return ids.map((id) => createHandle<R>(core, id));
 }
 
 export interface ForkParams {
@@ -174,18 +169,19 @@ export interface ForkParams {
   applicationVersion?: string;
 }
 
-export async function forkWorkflow<R>(
+/** The id of the new workflow. */
+export async function forkWorkflow(
   core: PawlCore,
   workflowID: string,
   fromStep: number,
   params: ForkParams = {},
-): Promise<WorkflowHandle<R>> {
+): Promise<string> {
   if (!Number.isInteger(fromStep) || fromStep < 0) {
     throw new ConfigurationError(
       `fromStep must be the id of a step, a whole number from 0, not ${String(fromStep)}.`,
     );
   }
-  const newWorkflowID = await core.recordedCall('forkWorkflow', async () => {
+  return core.recordedCall('forkWorkflow', async () => {
     const { database, claimSoon } = core.running('forkWorkflow');
     const id = params.newWorkflowID === undefined ? randomUUID() : checkWorkflowID(params.newWorkflowID);
     const outcome = await fork(database, {
@@ -200,7 +196,6 @@ export async function forkWorkflow<R>(
     claimSoon();
     return id;
   });
-  return createHandle<R>(core, newWorkflowID);
 }
 
 export async function deleteWorkflow(core: PawlCore, workflowID: string): Promise<void> {

@@ -21,7 +21,8 @@ import { readStatus, type WorkflowStatus } from './status.ts';
 import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
 import * as workflows from './workflows.ts';
-import type { RegisterOptions, StartParams, Workflow, WorkflowHandle } from './workflows.ts';
+import type { RegisterOptions, StartParams, Workflow } from './workflows.ts';
+import { createHandle, type WorkflowHandle } from './handles.ts';
 import type { StepContext } from '../engine/step-context.ts';
 import type { StepOptions } from '../engine/steps.ts';
 import type { SqlClient, TransactionStepOptions } from '../engine/transactions.ts';
@@ -178,7 +179,7 @@ export class Pawl {
 
   /** A handle for an id, whether or not somebody started it yet. */
   retrieveWorkflow<R = unknown>(workflowID: string): WorkflowHandle<R> {
-    return workflows.createHandle<R>(this.#core, checkWorkflowID(workflowID));
+    return createHandle<R>(this.#core, checkWorkflowID(workflowID));
   }
 
   /** The first of these to end, well or not. Deterministic inside a workflow. */
@@ -348,25 +349,30 @@ export class Pawl {
 
   /** Goes on from the last completed step, on the current version. One that runs or has ended well is left alone. */
   async resumeWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
-    return (await management.resumeWorkflows<R>(this.#core, [workflowID]))[0] as WorkflowHandle<R>;
+    await management.resumeWorkflows(this.#core, [workflowID]);
+    return createHandle<R>(this.#core, workflowID);
   }
 
-  resumeWorkflows<R = unknown>(workflowIDs: readonly string[]): Promise<WorkflowHandle<R>[]> {
-    return management.resumeWorkflows<R>(this.#core, workflowIDs);
+  async resumeWorkflows<R = unknown>(workflowIDs: readonly string[]): Promise<WorkflowHandle<R>[]> {
+    await management.resumeWorkflows(this.#core, workflowIDs);
+    return workflowIDs.map((id) => createHandle<R>(this.#core, id));
   }
 
   /** A new workflow, with a new id, with the same input. */
-  restartWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
-    return management.forkWorkflow<R>(this.#core, workflowID, 0);
+  async restartWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
+    return createHandle<R>(this.#core, await management.forkWorkflow(this.#core, workflowID, 0));
   }
 
   /** A new workflow with the same input that has the steps before `fromStep` already. */
-  forkWorkflow<R = unknown>(
+  async forkWorkflow<R = unknown>(
     workflowID: string,
     fromStep: number,
     params?: management.ForkParams,
   ): Promise<WorkflowHandle<R>> {
-    return management.forkWorkflow<R>(this.#core, workflowID, fromStep, params);
+    return createHandle<R>(
+      this.#core,
+      await management.forkWorkflow(this.#core, workflowID, fromStep, params),
+    );
   }
 
   /** Forgets a workflow with all that belongs to it. */

@@ -13,7 +13,7 @@ import type { Emitter } from '../telemetry/events.ts';
 import { createClaimer } from '../worker/claimer.ts';
 import { createExecutor, type Executor } from '../worker/executor.ts';
 import { createHints, type Hints } from '../worker/hints.ts';
-import { createWatcher, type Watcher } from '../worker/watcher.ts';
+import { createWatcher } from '../worker/watcher.ts';
 import { createDatabase, type ResolvedConfig } from './config.ts';
 
 export interface Runtime {
@@ -61,7 +61,6 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const controlLane = database.lane('control');
   const listeners = new Map<string, Set<Listener>>();
   const eventListeners = new Map<string, Set<(value: string | null) => void>>();
-  let executor: Executor | undefined;
 
   const engine = createEngine({
     ...options,
@@ -69,7 +68,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     database,
     journalLanes,
     controlLane,
-    onAftermath: (aftermath) => executor?.onAftermath(aftermath),
+    onAftermath: (aftermath) => executor.onAftermath(aftermath),
     onAvailability: (available, error) => {
       if (available) config.logger.info('The database answers again');
       else
@@ -78,7 +77,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
           'The database does not answer; what is to be written waits for it',
         );
     },
-    onDeadline: () => executor?.poke(),
+    onDeadline: () => executor.poke(),
     onFinished: (workflowID, outcome) => {
       for (const listener of take(listeners, workflowID)) listener.found(outcome);
       watcher.ended(workflowID, outcome);
@@ -97,11 +96,11 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   );
   const hints = createHints(database, {
     onReady: () => claimer.request(),
-    onWorkflow: (workflowID) => executor?.onHint(workflowID),
-    onCancelled: (workflowID) => executor?.onCancelled(workflowID),
+    onWorkflow: (workflowID) => executor.onHint(workflowID),
+    onCancelled: (workflowID) => executor.onCancelled(workflowID),
   });
   const claimer = createClaimer(engine, controlLane, config.versioning === 'patch');
-  executor = createExecutor({
+  const executor: Executor = createExecutor({
     engine,
     lane: controlLane,
     hints,

@@ -3,7 +3,8 @@
 import type { Codec } from '../codec/index.ts';
 import { readWorkflow, type WorkflowRow } from '../store/reading.ts';
 import type { PawlCore } from './core.ts';
-import type { JsonValue } from './workflows.ts';
+
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
 
 export type WorkflowState =
   | 'ENQUEUED'

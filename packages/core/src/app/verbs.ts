@@ -30,7 +30,8 @@ import { wait, waitKeys } from '../engine/waits.ts';
 import { InStepError, ValidationError } from '../errors/index.ts';
 import type { PawlCore } from './core.ts';
 import { type EventKey, nameOf, type Topic, validate } from './topics.ts';
-import { clientOf, type SqlClientLike, withTimeout } from './workflows.ts';
+import { clientOf, type SqlClientLike } from './sql-client.ts';
+import { withTimeout } from './with-timeout.ts';
 
 export function runStep<R>(
   core: PawlCore,
@@ -43,7 +44,7 @@ export function runStep<R>(
       return Promise.resolve(fn(step ?? new StepContext(undefined, -1, 1, 1)));
     return runStepOf(core.running('runStep').engine, activation, fn, options);
   } catch (error) {
-    return Promise.reject(error as Error);
+    return Promise.reject(error);
   }
 }
 
@@ -97,7 +98,7 @@ export async function setEvent<T>(
   options: { once?: boolean } = {},
 ): Promise<void> {
   const activation = core.inWorkflow('setEvent');
-  const name = nameOf(key as EventKey<unknown>, 'event key');
+  const name = nameOf(key, 'event key');
   const { engine } = core.running('setEvent');
   const checked =
     typeof key === 'string' ? value : validate(key.schema, value, `The value of event "${name}"`);
@@ -115,7 +116,7 @@ export async function recv<T>(
 ): Promise<T | null> {
   const activation = core.inWorkflow('recv');
   const { engine } = core.running('recv');
-  const name = topic === undefined ? '' : nameOf(topic as Topic<unknown>, 'topic');
+  const name = topic === undefined ? '' : nameOf(topic, 'topic');
   const timeoutMs = secondsToMilliseconds(timeoutSeconds, 'timeoutSeconds of recv', { allowInfinity: true });
   return (
     activation.refusal() ??
@@ -141,7 +142,7 @@ export async function getEvent<T>(
   if (step !== undefined)
     throw new InStepError('getEvent', inTransaction ? 'transaction' : 'step', activation?.workflowID);
   checkWorkflowID(workflowID);
-  const name = nameOf(key as EventKey<unknown>, 'event key');
+  const name = nameOf(key, 'event key');
   const timeoutMs = secondsToMilliseconds(timeoutSeconds, 'timeoutSeconds of getEvent', {
     allowInfinity: true,
   });
@@ -199,7 +200,7 @@ export async function send<T>(
     throw new InStepError('send', inTransaction ? 'transaction' : 'step', activation?.workflowID);
   }
   const inside = activation !== undefined && step === undefined && options.transaction === undefined;
-  const name = topic === undefined ? '' : nameOf(topic as Topic<unknown>, 'topic');
+  const name = topic === undefined ? '' : nameOf(topic, 'topic');
   const checked =
     topic === undefined || typeof topic === 'string'
       ? message

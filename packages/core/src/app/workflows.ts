@@ -1,31 +1,15 @@
 // Registration, starts and handles: the typed surface over the engine's starts.
 
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import {
-  checkName,
-  checkWorkflowID,
-  type Duration,
-  secondsToMilliseconds,
-  toMilliseconds,
-} from '../codec/index.ts';
-import { readOutcome } from '../engine/outcome.ts';
+import { checkName, checkWorkflowID, type Duration, toMilliseconds } from '../codec/index.ts';
 import type { DuplicatePolicy, Registration, WorkflowFunction } from '../engine/registry.ts';
-import { OUTSIDE, type Scope, takeNextID } from '../engine/scope.ts';
+import { type Scope, takeNextID } from '../engine/scope.ts';
 import { startChild, startFromOutside, startWithin, type StartRequest } from '../engine/starts.ts';
-import { runStep } from '../engine/steps.ts';
-import { wait, waitKeys } from '../engine/waits.ts';
-import {
-  ConfigurationError,
-  InStepError,
-  NonExistentWorkflowError,
-  NotRegisteredError,
-  TimeoutError,
-  UnknownQueueError,
-} from '../errors/index.ts';
-import type { Queryable } from '../store/database.ts';
-import { cancelWorkflows } from './management.ts';
+import { ConfigurationError, InStepError, NotRegisteredError, UnknownQueueError } from '../errors/index.ts';
 import type { PawlCore } from './core.ts';
-import { readStatus, type WorkflowStatus } from './status.ts';
+import { createHandle, type WorkflowHandle } from './handles.ts';
+import { clientOf, type SqlClientLike } from './sql-client.ts';
+import type { JsonValue } from './status.ts';
 import { validate } from './topics.ts';
 
 export interface RegisterOptions {
@@ -47,13 +31,6 @@ export interface Workflow<A extends unknown[], R> {
   readonly workflowName: string;
 }
 
-export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
-
-/** A transaction of the caller's: a `pg` client, a PGlite transaction, a postgres.js `sql` of `begin`. */
-export type SqlClientLike =
-  | { query(text: string, params?: unknown[]): Promise<{ rows: unknown[] }> }
-  | { unsafe(text: string, params?: never[]): PromiseLike<unknown[]> };
-
 export interface StartParams {
   /** Default: random; for a child `{parentID}-{stepID}`. The same id twice runs once. */
   workflowID?: string;
@@ -69,18 +46,6 @@ export interface StartParams {
   applicationVersion?: string;
   /** Start inside this transaction: exists if and only if it commits, runs after it. */
   transaction?: SqlClientLike;
-}
-
-export interface WorkflowHandle<R> {
-  readonly workflowID: string;
-  /** null if there is no such workflow. */
-  getStatus(): Promise<WorkflowStatus | null>;
-  /**
-   * The result; rejects with the workflow's error. An id that nobody started yet is waited for.
-   * @throws TimeoutError if it takes longer than `timeoutSeconds`
-   */
-  getResult(options?: { timeoutSeconds?: number }): Promise<R>;
-  cancel(options?: { cancelChildren?: boolean }): Promise<void>;
 }
 
 export function registerWorkflow<A extends unknown[], R>(
@@ -205,129 +170,4 @@ function timeoutOf(params: StartParams, scope: Scope, registration: Registration
   if (given === null) return null;
   if (given !== undefined) return toMilliseconds(given, `timeout of workflow "${registration.name}"`);
   return registration.timeoutMs;
-}
-
-/** Any of the known clients as one that queries. */
-export function clientOf(client: SqlClientLike): Pick<Queryable, 'query'> {
-  if ('query' in client && typeof client.query === 'function') {
-    return { query: (text, params) => client.query(text, params as unknown[]) as never };
-  }
-  if ('unsafe' in client && typeof client.unsafe === 'function') {
-    return {
-      query: async (text, params) => {
-        const rows = await client.unsafe(text, params as never[]);
-        return { rows: [...rows] as never, rowCount: rows.length };
-      },
-    };
-  }
-  throw new ConfigurationError(
-    'transaction must be a client inside a transaction: of pg, PGlite or postgres.js.',
-  );
-}
-
-export function createHandle<R>(core: PawlCore, workflowID: string): WorkflowHandle<R> {
-  return {
-    workflowID,
-    getStatus: () => core.recordedCall('getStatus', () => readStatus(core, workflowID)),
-    getResult: (options) => getResult<R>(core, workflowID, options),
-    cancel: (options) => cancelWorkflows(core, [workflowID], options),
-  };
-}
-
-function getResult<R>(
-  core: PawlCore,
-  workflowID: string,
-  options: { timeoutSeconds?: number } = {},
-): Promise<R> {
-  try {
-    const runtime = core.running('getResult');
-    const { engine } = runtime;
-    const scope = core.scope();
-    const timeoutMs =
-      options.timeoutSeconds === undefined
-        ? Number.POSITIVE_INFINITY
-        : secondsToMilliseconds(options.timeoutSeconds, 'timeoutSeconds of getResult', {
-            allowInfinity: true,
-          });
-    const { activation } = scope;
-    if (activation !== undefined && scope.step === undefined) {
-      return (
-        activation.refusal() ??
-        new Promise<R>((resolve, reject) => {
-          wait(engine, activation, {
-            part: {
-              kind: 'getResult',
-              name: null,
-              target: workflowID,
-              timeoutMs: Number.isFinite(timeoutMs) ? timeoutMs : null,
-            },
-            key: waitKeys.result(workflowID),
-            deliver: ({ outcome, output, error }) => {
-              try {
-                resolve(readOutcome(core.codec, workflowID, { status: outcome ?? '', output, error }) as R);
-              } catch (thrown) {
-                reject(thrown as Error);
-              }
-            },
-            reject,
-          });
-        })
-      );
-    }
-    const { promise, abandon } = runtime.outcome(workflowID);
-    return withTimeout(
-      promise,
-      timeoutMs,
-      abandon,
-      () =>
-        new TimeoutError(
-          `Workflow "${workflowID}" did not end within ${timeoutMs / 1000} seconds. It goes on; ask again for its result.`,
-        ),
-    ).then((outcome) => readOutcome(core.codec, workflowID, outcome) as R);
-  } catch (error) {
-    return Promise.reject(error as Error);
-  }
-}
-
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-/** `late` undefined: resolves with null instead of rejecting. */
-export function withTimeout<T>(
-  promise: Promise<T>,
-  timeoutMs: number,
-  abandon: () => void,
-  late?: () => Error,
-): Promise<T> {
-  if (!Number.isFinite(timeoutMs)) return promise;
-  const end = performance.now() + timeoutMs;
-  return new Promise<T>((resolve, reject) => {
-    let timer: NodeJS.Timeout;
-    const arm = () => {
-      timer = setTimeout(
-        () => {
-          if (performance.now() < end - 1) {
-            arm();
-            return;
-          }
-          abandon();
-          if (late === undefined) resolve(null as T);
-          else reject(late());
-        },
-        Math.min(Math.max(0, end - performance.now()), LONGEST_TIMER_MS),
-      );
-    };
-    arm();
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
-}
-
-/** A management verb: inside a workflow it is a step, recorded and replayed. */
-export function recordedCall<T>(core: PawlCore, name: string, run: () => Promise<T>): Promise<T> {
-  const scope = core.storage.getStore() ?? OUTSIDE;
-  if (scope.activation === undefined || scope.step !== undefined) return run();
-  return runStep(core.running(name).engine, scope.activation, run, { name, retriesAllowed: false }, 'call');
-}
-
-export function missing(workflowID: string): NonExistentWorkflowError {
-  return new NonExistentWorkflowError(workflowID);
 }

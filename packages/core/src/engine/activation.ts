@@ -5,7 +5,7 @@
 //      │  ├────► cancelled  every further durable call rejects; running steps may still be recorded
 //      │  └────► dead       superseded, parked, blocked, handed over: calls neither run nor settle any more
 
-import { NonDeterminismError, WorkflowCancelledError } from '../errors/index.ts';
+import { NonDeterminismError, type WorkflowCancelledError } from '../errors/index.ts';
 import type { JournalRow } from '../store/lifecycle.ts';
 import type { StepKind } from '../store/operations.ts';
 import { Delivery } from './delivery.ts';
@@ -71,7 +71,7 @@ export class Activation {
   /** For a durable call: undefined if it may go on, else the promise to return in its place. */
   refusal(): Promise<never> | undefined {
     if (this.state === 'running' && !this.#host.draining) return undefined;
-    if (this.state === 'cancelled') return Promise.reject(this.cancellation as WorkflowCancelledError);
+    if (this.state === 'cancelled') return Promise.reject(this.cancellation);
     return new Promise(() => {});
   }
 

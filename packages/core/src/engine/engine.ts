@@ -1,7 +1,7 @@
 // HOW a workflow runs: begins bodies, writes their ends, and keeps the activations of this process. When and which
 // is the worker's business.
 
-import { AsyncLocalStorage } from 'node:async_hooks';
+import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { Codec } from '../codec/index.ts';
 import { SerializationError, WorkflowCancelledError, WorkflowTimeoutError } from '../errors/index.ts';
 import type { Database, Lane } from '../store/database.ts';
@@ -16,7 +16,7 @@ import { Turns } from './delivery.ts';
 import type { EngineHost } from './host.ts';
 import { createJournal } from './journal.ts';
 import type { Outcome } from './outcome.ts';
-import type { Registry, WorkflowFunction } from './registry.ts';
+import type { Registry } from './registry.ts';
 import { NO_SETTINGS, type Scope } from './scope.ts';
 import type { StepRetryOptions } from './steps.ts';
 import { WaitIndex, waitKeys } from './waits.ts';
@@ -56,8 +56,14 @@ export function createEngine(options: EngineOptions): Engine {
   const waits = new WaitIndex();
 
   const engine: Engine = {
-    ...{ storage, codec, database: options.database, events, logger, registry: options.registry },
-    ...{ stepDefaults: options.stepDefaults, parkAfterMs: options.parkAfterMs },
+    storage,
+    codec,
+    database: options.database,
+    events,
+    logger,
+    registry: options.registry,
+    stepDefaults: options.stepDefaults,
+    parkAfterMs: options.parkAfterMs,
     clock: new DatabaseClock(),
     turns: new Turns(),
     waits,
@@ -68,14 +74,13 @@ export function createEngine(options: EngineOptions): Engine {
       lanes: options.journalLanes,
       executor: () => engine.executor,
       events,
+      logger,
       onAftermath: options.onAftermath,
       onAvailability: options.onAvailability,
     }),
-
     run: (activation, input) => {
       const { workflowID, registration } = activation;
       const other = activations.get(workflowID);
-      // Claimed again while the answer of its start was on the way: the later fence is the one that counts.
       if (other !== undefined && other.nonce === activation.nonce && other.fence > activation.fence) return;
       other?.die(new Error('A later activation of this workflow took its place.'));
       activations.set(workflowID, activation);
@@ -87,27 +92,43 @@ export function createEngine(options: EngineOptions): Engine {
         });
       }
       armDeadline(activation);
-      const scope: Scope = { activation, step: undefined, inTransaction: false, settings: NO_SETTINGS };
+      const scope: Scope = {
+        activation,
+        step: undefined,
+        inTransaction: false,
+        settings: NO_SETTINGS,
+      };
       let body: Promise<unknown>;
       try {
         const args = codec.decode(input) as never[];
-        body = Promise.resolve(storage.run(scope, () => (registration.fn as WorkflowFunction)(...args)));
+        body = Promise.resolve(storage.run(scope, () => registration.fn(...args)));
       } catch (error) {
-        body = Promise.reject(error as Error);
+        body = Promise.reject(error);
       }
       body.then(
-        (value) => ended(activation, () => ({ status: 'SUCCESS', output: codec.encode(value), error: null })),
+        (value) =>
+          ended(activation, () => ({
+            status: 'SUCCESS',
+            output: codec.encode(value),
+            error: null,
+          })),
         (error: unknown) =>
-          ended(activation, () => ({ status: 'ERROR', output: null, error: codec.encodeError(error) })),
+          ended(activation, () => ({
+            status: 'ERROR',
+            output: null,
+            error: codec.encodeError(error),
+          })),
       );
     },
-
     recover: (claimed) => {
       const { workflowID, fence, nonce, deadline } = claimed;
       const auth =
         claimed.roles === null
           ? undefined
-          : { user: claimed.user, roles: JSON.parse(claimed.roles) as string[] };
+          : {
+              user: claimed.user,
+              roles: JSON.parse(claimed.roles) as string[],
+            };
       const registration = options.registry.get(claimed.name);
       engine.run(
         new Activation(engine, {
@@ -122,7 +143,6 @@ export function createEngine(options: EngineOptions): Engine {
         claimed.input,
       );
     },
-
     finished: (activation, outcome) => {
       const { workflowID, registration } = activation;
       remove(activation);
@@ -136,34 +156,43 @@ export function createEngine(options: EngineOptions): Engine {
       waits.pokeResult(workflowID, outcome);
       options.onFinished(workflowID, outcome);
     },
-
     gone: (activation, why) => {
       const { workflowID, registration } = activation;
       if (activation.state === 'dead') return;
       activation.die(new Error(`Workflow "${workflowID}" is not run by this process any more (${why}).`));
       remove(activation);
       if (why === 'parked' && events.has('workflow.parked'))
-        events.emit('workflow.parked', { workflowID, workflowName: registration.name });
+        events.emit('workflow.parked', {
+          workflowID,
+          workflowName: registration.name,
+        });
       waits.unlocal(workflowID);
       options.onGone(workflowID);
     },
-
     cancelled: (activation) => {
       if (activation.state !== 'running' && activation.state !== 'ended') return;
       const { workflowID, registration, deadline } = activation;
       const late = deadline !== null && deadline <= engine.clock.now();
       activation.cancel(late ? new WorkflowTimeoutError(workflowID) : new WorkflowCancelledError(workflowID));
       if (events.has('workflow.ended'))
-        events.emit('workflow.ended', { workflowID, workflowName: registration.name, status: 'CANCELLED' });
-      // Those who wait read the row: it says whether it was a caller or the deadline.
+        events.emit('workflow.ended', {
+          workflowID,
+          workflowName: registration.name,
+          status: 'CANCELLED',
+        });
       waits.unlocal(workflowID);
       options.onGone(workflowID);
     },
-
     block: (activation, reason) => {
       const { workflowID, fence, registration } = activation;
       if (activation.state === 'dead') return;
-      logger.error({ workflowID, err: reason }, reason.message);
+      logger.error(
+        {
+          workflowID,
+          err: reason,
+        },
+        reason.message,
+      );
       activation.die(reason);
       remove(activation);
       if (events.has('workflow.blocked'))
@@ -177,23 +206,29 @@ export function createEngine(options: EngineOptions): Engine {
       block(options.controlLane, workflowID, fence, `${reason.name}: ${reason.message}`).catch(
         (error: unknown) =>
           logger.error(
-            { workflowID, err: error },
+            {
+              workflowID,
+              err: error,
+            },
             'Could not write why the workflow is blocked; its lease will end instead',
           ),
       );
     },
-
     rouse: (workflowID) => {
       rouse(options.controlLane, workflowID).catch((error: unknown) =>
-        logger.warn({ workflowID, err: error }, 'Could not rouse a workflow; it goes on when its wait ends'),
+        logger.warn(
+          {
+            workflowID,
+            err: error,
+          },
+          'Could not rouse a workflow; it goes on when its wait ends',
+        ),
       );
     },
-
     eventSet: (workflowID, key, value) => {
       waits.poke(waitKeys.event(workflowID, key));
       options.onEvent(workflowID, key, value);
     },
-
     quiesce: async (graceMs) => {
       const end = performance.now() + graceMs;
       const busy = () => [...activations.values()].some((activation) => activation.running > 0);

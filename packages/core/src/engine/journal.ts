@@ -11,8 +11,9 @@ import { DatabaseUnavailableError } from '../errors/index.ts';
 import type { Lane } from '../store/database.ts';
 import { classifyFault } from '../store/faults.ts';
 import { flush } from '../store/flush.ts';
-import type { Aftermath, Answer, Operation } from '../store/operations.ts';
+import type { Aftermath, Answer, FlushResult, Operation } from '../store/operations.ts';
 import type { Emitter, JournalEntry } from '../telemetry/events.ts';
+import type { Logger } from '../telemetry/logger.ts';
 
 export interface JournalOperation extends Operation {
   /** undefined: written. Called after the commit, in order of the operations. */
@@ -38,6 +39,7 @@ export interface JournalOptions {
   lanes: readonly Lane[];
   executor: () => number;
   events: Emitter;
+  logger: Logger;
   onAftermath: (aftermath: Aftermath) => void;
   /** Called when a flush fails for want of a database, and when one succeeds again. */
   onAvailability: (available: boolean, error?: unknown) => void;
@@ -57,7 +59,7 @@ export function createJournal(options: JournalOptions): Journal {
   let inFlight = 0;
   let scheduled = false;
   let closed = false;
-  let waiters: (() => void)[] = [];
+  const waiters: (() => void)[] = [];
 
   const schedule = (): void => {
     if (scheduled || closed || idle.length === 0 || queue.length === 0) return;
@@ -73,7 +75,7 @@ export function createJournal(options: JournalOptions): Journal {
     const lane = idle.pop() as Lane;
     inFlight++;
     for (const operation of batch) hold(operation, 1);
-    send(lane, batch).finally(() => {
+    void send(lane, batch).finally(() => {
       idle.push(lane);
       inFlight--;
       for (const operation of batch) hold(operation, -1);
@@ -125,44 +127,56 @@ export function createJournal(options: JournalOptions): Journal {
   const send = async (lane: Lane, batch: readonly JournalOperation[]): Promise<void> => {
     const watched = events.has('journal.flushing') || events.has('journal.flushed');
     const entries = watched ? batch.map(describe) : [];
-    let remaining: readonly JournalOperation[] = batch;
     const begun = performance.now();
-    for (let attempt = 0; remaining.length > 0; attempt++) {
+    for (let attempt = 0; batch.length > 0; attempt++) {
       if (closed) return;
+      let result: FlushResult | undefined;
       try {
         if (watched) events.emit('journal.flushing', { operations: entries });
-        const result = await flush(lane, options.executor(), remaining, { careful: attempt > 0 });
-        if (watched) events.emit('journal.flushed', { operations: entries });
-        if (attempt > 0) options.onAvailability(true);
-        for (let i = 0; i < remaining.length; i++)
-          (remaining[i] as JournalOperation).settle(result.answers[i]);
-        if (result.fired || result.ready || result.hints.length > 0) options.onAftermath(result);
-        return;
+        result = await flush(lane, options.executor(), batch, { careful: attempt > 0 });
       } catch (error) {
         const fault = classifyFault(error);
-        if (fault === 'refused' || (fault === 'locked' && remaining.length > 1)) {
-          if (remaining.length > 1) {
-            const middle = remaining.length >> 1;
-            await send(lane, remaining.slice(0, middle));
-            await send(lane, remaining.slice(middle));
-          } else (remaining[0] as JournalOperation).fail(error);
+        if (fault === 'refused' || (fault === 'locked' && batch.length > 1)) {
+          if (batch.length > 1) {
+            const middle = batch.length >> 1;
+            await send(lane, batch.slice(0, middle));
+            await send(lane, batch.slice(middle));
+          } else (batch[0] as JournalOperation).fail(error);
           return;
         }
         if (fault === 'locked') {
-          setAside(remaining[0] as JournalOperation);
+          setAside(batch[0] as JournalOperation);
           return;
         }
         if (fault === 'connection') {
           options.onAvailability(false, error);
           if (performance.now() - begun > PATIENCE_MS)
-            for (const operation of remaining) tellCaller(operation, error);
+            for (const operation of batch) tellCaller(operation, error);
         }
+      }
+      if (result !== undefined) {
+        if (watched) events.emit('journal.flushed', { operations: entries });
+        if (attempt > 0) options.onAvailability(true);
+        answer(batch, result);
+        return;
       }
       const pause = Math.min(MAX_PAUSE_MS, 10 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random());
       await new Promise((resolve) => setTimeout(resolve, pause));
       if (performance.now() - begun > PATIENCE_MS)
         queue = queue.filter((operation) => !tellCaller(operation, undefined));
     }
+  };
+
+  /** Outside of the retries: a fault in an answer must not send the operations again. */
+  const answer = (operations: readonly JournalOperation[], result: FlushResult): void => {
+    for (let i = 0; i < operations.length; i++) {
+      try {
+        (operations[i] as JournalOperation).settle(result.answers[i]);
+      } catch (error) {
+        options.logger.error({ err: error }, 'A durable operation was written, but its answer was not taken');
+      }
+    }
+    if (result.fired || result.ready || result.hints.length > 0) options.onAftermath(result);
   };
 
   /** Its keys stay held, so that nothing overtakes it; the lane goes on with the others. */

@@ -102,7 +102,7 @@ export function startFromOutside(host: EngineHost, request: StartRequest, detach
           else if (!detached) activate(host, request, start, undefined);
           resolve(start.workflowID);
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       },
       fail: reject,

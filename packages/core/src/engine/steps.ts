@@ -108,7 +108,7 @@ export function runStep<R>(
         ? ONCE
         : policyOf(options, host.stepDefaults, name);
   } catch (error) {
-    return Promise.reject(error as Error);
+    return Promise.reject(error);
   }
   const stepID = activation.takeStepID();
   const row = activation.recorded(stepID, kind, name);

@@ -61,7 +61,7 @@ export function runTransaction<R>(
   try {
     name = stepName(fn, options);
   } catch (error) {
-    return Promise.reject(error as Error);
+    return Promise.reject(error);
   }
   const stepID = activation.takeStepID();
   const row = activation.recorded(stepID, 'transaction', name);
@@ -173,7 +173,7 @@ function body<R>(
 ): Promise<R> {
   const context = new StepContext(activation, call.stepID, 1, 1);
   const scope: Scope = { activation, step: context, inTransaction: true, settings: {} };
-  return Promise.resolve(host.storage.run(scope, fn, tx as SqlClient)).finally(() => context.close());
+  return Promise.resolve(host.storage.run(scope, fn, tx)).finally(() => context.close());
 }
 
 async function checkpoint(
@@ -242,7 +242,7 @@ export async function runPlainTransaction<R>(
   const scope: Scope = { activation: undefined, step: undefined, inTransaction: true, settings: {} };
   for (let conflicts = 0; ;) {
     try {
-      return await host.database.transaction(options, (tx) => host.storage.run(scope, fn, tx as SqlClient));
+      return await host.database.transaction(options, (tx) => host.storage.run(scope, fn, tx));
     } catch (error) {
       if (
         error instanceof CommitUnknownError ||

@@ -3,7 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { EventKey } from '../app/topics.ts';
-import type { Workflow, WorkflowHandle } from '../app/workflows.ts';
+import type { WorkflowHandle } from '../app/handles.ts';
+import type { Workflow } from '../app/workflows.ts';
 import { ValidationError } from '../errors/index.ts';
 import { bodyOf, identify, keyed, keyOf, type ReadBody, reused, unavailableAnswer } from './admission.ts';
 import { answerOfRecord, answerOfReply, replyOf } from './answer.ts';

@@ -4,7 +4,7 @@ import { internals } from '../app/internals.ts';
 import type { Pawl } from '../app/pawl.ts';
 import type { WorkflowState } from '../app/status.ts';
 import type { EventKey } from '../app/topics.ts';
-import type { WorkflowHandle } from '../app/workflows.ts';
+import type { WorkflowHandle } from '../app/handles.ts';
 import { readEvent } from '../store/event-feed.ts';
 
 export type Outcome =

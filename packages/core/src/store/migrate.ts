@@ -57,9 +57,13 @@ export async function migrate(database: Database): Promise<string[]> {
 
 /** The highest applied number, 0 for an empty or missing schema. */
 async function appliedNumber(on: Queryable, schema: string): Promise<number> {
-  const { rows } = await on.query<{ there: boolean }>(`SELECT to_regclass($1) IS NOT NULL AS there`, [
-    `${quoteIdentifier(schema)}.migration`,
-  ]);
+  // Not to_regclass: it looks into a cache that may be older than the lock, and miss what a peer has just migrated.
+  const { rows } = await on.query<{ there: boolean }>(
+    `SELECT EXISTS (
+       SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE n.nspname = $1 AND c.relname = 'migration') AS there`,
+    [schema],
+  );
   if (!rows[0]?.there) return 0;
   const { rows: numbers } = await on.query<{ number: number }>(
     'SELECT coalesce(max(number), 0)::integer AS number FROM pawl.migration',

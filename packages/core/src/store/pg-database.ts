@@ -11,7 +11,6 @@ import type {
   Queryable,
   QueryResult,
   Row,
-  TextRow,
   TransactionOptions,
 } from './database.ts';
 import { CommitUnknownError } from './database.ts';
@@ -164,7 +163,7 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
             rowMode: 'array',
             types: RAW_TYPES,
           } as unknown as pg.QueryArrayConfig);
-          return result.rows as unknown as TextRow[];
+          return result.rows;
         } catch (error) {
           if (client === live && classifyFault(error) === 'connection') {
             client = undefined;

@@ -64,7 +64,7 @@ export async function listenOnPostgres(
     if (closed) return;
     const pause = retryMs * (0.5 + Math.random());
     retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
-    retry = setTimeout(() => connect().catch(again), pause);
+    retry = setTimeout(() => void connect().catch(again), pause);
   };
 
   await connect();

@@ -24,9 +24,7 @@ const RAW = Object.fromEntries(
 export function openPGliteDatabase(options: PGliteDatabaseOptions): Database {
   const qualify = createQualifier(options.schema);
   let live: PGliteInterface | undefined =
-    'dataDir' in options.connection && !('query' in options.connection)
-      ? undefined
-      : (options.connection as PGliteInterface);
+    'dataDir' in options.connection && !('query' in options.connection) ? undefined : options.connection;
   const own = live === undefined;
   let unlock: (() => void) | undefined;
 

@@ -277,7 +277,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       .catch((error: unknown) => engine.logger.debug({ err: error }, 'A tick failed'))
       .finally(() => {
         ticking = undefined;
-        if (!stopped) timer = setTimeout(tickNow, TICK_MS);
+        if (!stopped) timer = setTimeout(() => void tickNow(), TICK_MS);
       });
     return ticking;
   };
