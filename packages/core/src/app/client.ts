@@ -54,6 +54,7 @@ export class PawlClient {
       const { codec, registry, storage, events } = core;
       core.runtime = await startRuntime({ config, codec, registry, storage, events, observer: true });
       core.state = 'ready';
+      await core.runtime.begin();
     })().finally(() => {
       this.#connecting = undefined;
     });

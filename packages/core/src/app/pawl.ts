@@ -85,6 +85,7 @@ export class Pawl {
         events: core.events,
       });
       core.state = 'ready';
+      await core.runtime.begin();
     } catch (error) {
       core.state = 'idle';
       throw error;

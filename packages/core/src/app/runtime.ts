@@ -27,6 +27,8 @@ export interface Runtime {
   event(workflowID: string, key: string): { promise: Promise<string | null>; abandon: () => void };
   /** Something was made claimable, or may be claimed by this process alone. */
   claimSoon(options?: { here: true }): void;
+  /** Recovery begins; from here on workflows run, so the verbs must work. */
+  begin(): Promise<void>;
   stop(graceMs: number): Promise<void>;
 }
 
@@ -185,6 +187,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       });
       return { promise, abandon: () => unsubscribe() };
     },
+    begin: () => executor.begin(),
     stop: async (graceMs) => {
       await executor.stop(graceMs);
       for (const stopped of [...pending]) stopped(new NotLaunchedError('getResult', 'stopping'));

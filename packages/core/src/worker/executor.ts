@@ -41,7 +41,10 @@ export interface ExecutorOptions {
 }
 
 export interface Executor {
+  /** Registers; nothing runs yet. */
   start(): Promise<void>;
+  /** Goes on with what others left, and ticks. */
+  begin(): Promise<void>;
   stop(graceMs: number): Promise<void>;
   /** Asks the database soon instead of at the next tick. */
   poke(): void;
@@ -300,6 +303,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
     start: async () => {
       await incarnate();
       stopped = false;
+    },
+    begin: async () => {
       if (!options.observer) claimer.start();
       claimer.request({ includeBlocked: true });
       await tickNow();
