@@ -1,8 +1,10 @@
 // How a load is applied and timed: a fixed number of lanes, each running one unit after another.
-// It knows nothing of databases or workflows.
+// It knows nothing of workflows, and of the database only whose CPU time to read.
 import type { Figures } from './contract.ts';
+import { readServerCpu, serverCpuBetween } from './server-cpu.ts';
 
 export interface Load {
+  databaseUrl: string;
   /** How many units are under way at any time. */
   concurrency: number;
   warmupSeconds: number;
@@ -12,7 +14,7 @@ export interface Load {
 }
 
 /**
- * Runs `run` in lanes and gives rate, latencies of the runs and the client's own CPU time per unit.
+ * Runs `run` in lanes and gives rate, latencies of the runs and the CPU time of client and server per unit.
  *
  * Every lane does the same number of runs and the clock stops with the last of them. Stopping at a deadline
  * instead would leave lanes idle for up to one latency at the end, which takes 15% off a contender whose runs
@@ -20,7 +22,7 @@ export interface Load {
  * rate of the warm-up, so that a turn lasts about `seconds` whoever runs it.
  */
 export async function measure(load: Load, run: (n: number) => Promise<void>): Promise<Figures> {
-  const { concurrency, warmupSeconds, seconds, unitsPerRun = 1 } = load;
+  const { databaseUrl, concurrency, warmupSeconds, seconds, unitsPerRun = 1 } = load;
   let n = 0;
 
   // The second half alone sets the pace: the first pays for compilation, connections and cold caches.
@@ -33,6 +35,7 @@ export async function measure(load: Load, run: (n: number) => Promise<void>): Pr
 
   const latencies = new Float64Array(runsPerLane * concurrency);
   let done = 0;
+  const serverCpuBefore = await readServerCpu(databaseUrl);
   const cpuBefore = process.cpuUsage();
   const start = performance.now();
   await inLanes(concurrency, times(runsPerLane), async () => {
@@ -42,6 +45,7 @@ export async function measure(load: Load, run: (n: number) => Promise<void>): Pr
   });
   const elapsedSeconds = (performance.now() - start) / 1000;
   const cpu = process.cpuUsage(cpuBefore);
+  const serverCpu = serverCpuBetween(serverCpuBefore, await readServerCpu(databaseUrl));
 
   latencies.sort();
   return {
@@ -49,6 +53,7 @@ export async function measure(load: Load, run: (n: number) => Promise<void>): Pr
     p50Ms: percentile(latencies, 0.5),
     p99Ms: percentile(latencies, 0.99),
     clientCpuMicrosPerUnit: (cpu.user + cpu.system) / (done * unitsPerRun),
+    serverCpuMicrosPerUnit: serverCpu / (done * unitsPerRun),
     runs: done,
     elapsedSeconds,
     totalRuns: n,

@@ -75,11 +75,14 @@ export function renderFigures(all: readonly ScenarioTurns[]): string {
       `${digits(figures['perSecond'])} ${unitOf(turns.scenario, contender)}`,
       `${digits(figures['p50Ms'])} ms`,
       `${digits(figures['p99Ms'])} ms`,
-      `${digits(figures['clientCpuMicrosPerUnit'])} µs`,
+      `${digits(figures['clientCpuMicrosPerUnit'])} + ${digits(figures['serverCpuMicrosPerUnit'])} µs`,
       spread(turns.rounds.flatMap((round) => round.get(contender)?.['perSecond'] ?? [])),
     ]),
   );
-  return table(['', 'scenario', 'contender', 'rate', 'p50', 'p99', 'CPU per unit', 'spread'], rows);
+  return table(
+    ['', 'scenario', 'contender', 'rate', 'p50', 'p99', 'CPU per unit (client + server)', 'spread'],
+    rows,
+  );
 }
 
 export function renderComparisons(all: readonly ScenarioTurns[]): string {
