@@ -70,16 +70,16 @@ function getResult<R>(
         })
       );
     }
-    const { promise, abandon } = runtime.outcome(workflowID);
-    return withTimeout(
-      promise,
+    const { promise, looked, abandon } = runtime.outcome(workflowID);
+    return withTimeout(promise, {
       timeoutMs,
+      looked,
       abandon,
-      () =>
+      late: () =>
         new TimeoutError(
           `Workflow "${workflowID}" did not end within ${timeoutMs / 1000} seconds. It goes on; ask again for its result.`,
         ),
-    ).then((outcome) => readOutcome(core.codec, workflowID, outcome) as R);
+    }).then((outcome) => readOutcome(core.codec, workflowID, outcome) as R);
   } catch (error) {
     return Promise.reject(error);
   }

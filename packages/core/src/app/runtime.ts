@@ -8,7 +8,7 @@ import type { Registry } from '../engine/registry.ts';
 import type { Scope } from '../engine/scope.ts';
 import { NotLaunchedError } from '../errors/index.ts';
 import type { Database } from '../store/database.ts';
-import { migrate } from '../store/migrate.ts';
+import { checkMigrated, migrate } from '../store/migrate.ts';
 import type { Emitter } from '../telemetry/events.ts';
 import { createClaimer } from '../worker/claimer.ts';
 import { createExecutor, type Executor } from '../worker/executor.ts';
@@ -22,14 +22,21 @@ export interface Runtime {
   readonly executor: Executor;
   readonly hints: Hints;
   /** How a workflow ends, wherever it runs. Rejects when this process stops first. */
-  outcome(workflowID: string): { promise: Promise<Outcome>; abandon: () => void };
+  outcome(workflowID: string): Awaiting<Outcome>;
   /** The value of an event, wherever it is set. */
-  event(workflowID: string, key: string): { promise: Promise<string | null>; abandon: () => void };
+  event(workflowID: string, key: string): Awaiting<string | null>;
   /** Something was made claimable, or may be claimed by this process alone. */
   claimSoon(options?: { here: true }): void;
   /** Recovery begins; from here on workflows run, so the verbs must work. */
   begin(): Promise<void>;
   stop(graceMs: number): Promise<void>;
+}
+
+/** Something that may take for ever; `looked`: it is known whether it was there from the first. */
+export interface Awaiting<T> {
+  promise: Promise<T>;
+  looked: Promise<void>;
+  abandon: () => void;
 }
 
 export interface RuntimeOptions {
@@ -53,7 +60,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   if (events.has('statement')) database.onStatement = (text) => events.emit('statement', { text });
   await database.open();
   try {
-    if (config.migrate) await migrate(database);
+    await (config.migrate ? migrate(database) : checkMigrated(database));
   } catch (error) {
     await database.close();
     throw error;
@@ -86,14 +93,20 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
     onGone: (workflowID) => {
       for (const listener of take(listeners, workflowID)) listener.moved();
+      watcher.poke(workflowID);
     },
     onEvent: (workflowID, key, value) => {
       for (const found of [...(eventListeners.get(`${workflowID}\0${key}`) ?? [])]) found(value);
     },
   });
+  const isHere = (workflowID: string): boolean => {
+    const state = engine.activations.get(workflowID)?.state;
+    return state === 'running' || state === 'ended';
+  };
   const watcher = createWatcher(
     controlLane,
     () => engine.executor,
+    (workflowID) => isHere(workflowID),
     (error) => config.logger.debug({ err: error }, 'A look for results failed; the next tick looks again'),
   );
   const hints = createHints(database, {
@@ -138,6 +151,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
     outcome: (workflowID) => {
       let unsubscribe = () => {};
+      let looked = Promise.resolve();
       const promise = new Promise<Outcome>((resolve, reject) => {
         const stopped = (error: Error) => reject(error);
         pending.add(stopped);
@@ -147,16 +161,16 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
           resolve(outcome);
         };
         const watchElsewhere = () => {
-          const end = watcher.subscribe(workflowID, undefined, ({ status, output, error }) =>
+          const subscribed = watcher.subscribe(workflowID, undefined, ({ status, output, error }) =>
             found({ status, output, error }),
           );
+          looked = subscribed.looked;
           unsubscribe = () => {
-            end();
+            subscribed.end();
             done();
           };
         };
-        const state = engine.activations.get(workflowID)?.state;
-        if (state === 'running' || state === 'ended') {
+        if (isHere(workflowID)) {
           const listener: Listener = { found, moved: watchElsewhere };
           add(listeners, workflowID, listener);
           unsubscribe = () => {
@@ -165,10 +179,11 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
           };
         } else watchElsewhere();
       });
-      return { promise, abandon: () => unsubscribe() };
+      return { promise, looked, abandon: () => unsubscribe() };
     },
     event: (workflowID, key) => {
       let unsubscribe = () => {};
+      let looked = Promise.resolve();
       const promise = new Promise<string | null>((resolve, reject) => {
         const stopped = (error: Error) => reject(error);
         pending.add(stopped);
@@ -177,15 +192,16 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
           unsubscribe();
           resolve(value);
         };
-        const end = watcher.subscribe(workflowID, key, ({ output }) => found(output));
+        const subscribed = watcher.subscribe(workflowID, key, ({ output }) => found(output));
+        looked = subscribed.looked;
         add(eventListeners, name, found);
         unsubscribe = () => {
-          end();
+          subscribed.end();
           remove(eventListeners, name, found);
           pending.delete(stopped);
         };
       });
-      return { promise, abandon: () => unsubscribe() };
+      return { promise, looked, abandon: () => unsubscribe() };
     },
     begin: () => executor.begin(),
     stop: async (graceMs) => {

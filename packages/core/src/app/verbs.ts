@@ -147,9 +147,9 @@ export async function getEvent<T>(
     allowInfinity: true,
   });
   if (activation === undefined) {
-    const { promise, abandon } = runtime.event(workflowID, name);
+    const { promise, looked, abandon } = runtime.event(workflowID, name);
     const decoded = promise.then((text): T | null => core.codec.decode(text) as T);
-    return withTimeout<T | null>(decoded, timeoutMs, abandon);
+    return withTimeout<T | null>(decoded, { timeoutMs, looked, abandon });
   }
   return (
     activation.refusal() ??

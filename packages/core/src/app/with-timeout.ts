@@ -2,30 +2,33 @@
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** `late` undefined: resolves with null instead of rejecting. */
-export function withTimeout<T>(
-  promise: Promise<T>,
-  timeoutMs: number,
-  abandon: () => void,
-  late?: () => Error,
-): Promise<T> {
-  if (!Number.isFinite(timeoutMs)) return promise;
-  const end = performance.now() + timeoutMs;
+export interface TimeLimit {
+  timeoutMs: number;
+  /** The limit is not enforced before this: what is there is found, however short the time. */
+  looked: Promise<void>;
+  /** The time is up. */
+  abandon: () => void;
+  /** Absent: resolves with null instead of rejecting. */
+  late?: () => Error;
+}
+
+export function withTimeout<T>(promise: Promise<T>, limit: TimeLimit): Promise<T> {
+  if (!Number.isFinite(limit.timeoutMs)) return promise;
+  const end = performance.now() + limit.timeoutMs;
   return new Promise<T>((resolve, reject) => {
     let timer: NodeJS.Timeout;
+    const giveUp = async () => {
+      await limit.looked;
+      // What the look found was settled before; a promise that is settled first wins.
+      await new Promise(setImmediate);
+      limit.abandon();
+      if (limit.late === undefined) resolve(null as T);
+      else reject(limit.late());
+    };
     const arm = () => {
-      timer = setTimeout(
-        () => {
-          if (performance.now() < end - 1) {
-            arm();
-            return;
-          }
-          abandon();
-          if (late === undefined) resolve(null as T);
-          else reject(late());
-        },
-        Math.min(Math.max(0, end - performance.now()), LONGEST_TIMER_MS),
-      );
+      const remaining = end - performance.now();
+      const next = () => (end - performance.now() > 1 ? arm() : void giveUp());
+      timer = setTimeout(next, Math.min(Math.max(0, remaining), LONGEST_TIMER_MS));
     };
     arm();
     promise.then(resolve, reject).finally(() => clearTimeout(timer));

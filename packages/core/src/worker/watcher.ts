@@ -5,14 +5,20 @@ import type { Lane } from '../store/database.ts';
 import { watch, type Watched } from '../store/lifecycle.ts';
 
 export interface Watcher {
-  /** `found` is called once, when the result or (with a key) the event is there. Returns what ends the wait. */
-  subscribe(workflowID: string, key: string | undefined, found: (watched: Watched) => void): () => void;
+  /** `found` is called once, when the result or (with a key) the event is there. */
+  subscribe(workflowID: string, key: string | undefined, found: (watched: Watched) => void): Subscribed;
   /** Something happened to this workflow. */
   poke(workflowID: string): void;
   /** It ended in this very process: nobody here needs to ask the database. */
   ended(workflowID: string, outcome: { status: string; output: string | null; error: string | null }): void;
   /** The fallback of the hints: looks for all, if there are any. */
   poll(): Promise<void>;
+}
+
+export interface Subscribed {
+  end: () => void;
+  /** The first look is through, whatever it found. */
+  looked: Promise<void>;
 }
 
 interface Subscription {
@@ -24,11 +30,13 @@ interface Subscription {
 export function createWatcher(
   lane: Lane,
   executor: () => number,
+  /** Runs in this process, which hears of its end and its events by itself. */
+  isHere: (workflowID: string) => boolean,
   onError: (error: unknown) => void,
 ): Watcher {
   const byWorkflow = new Map<string, Set<Subscription>>();
   let fresh = new Set<string>();
-  let scheduled = false;
+  let round: Promise<void> | undefined;
 
   const look = async (ids: Iterable<string>, register: boolean): Promise<void> => {
     const results: string[] = [];
@@ -55,16 +63,25 @@ export function createWatcher(
     }
   };
 
-  const schedule = (workflowID: string): void => {
+  const schedule = (workflowID: string): Promise<void> => {
     fresh.add(workflowID);
-    if (scheduled) return;
-    scheduled = true;
-    setImmediate(() => {
-      scheduled = false;
-      const ids = fresh;
-      fresh = new Set();
-      look(ids, true).catch(onError);
+    round ??= new Promise((resolve) => {
+      setImmediate(() => {
+        round = undefined;
+        const ids = [...fresh];
+        fresh = new Set();
+        const here = ids.filter(isHere);
+        const elsewhere = ids.filter((id) => !isHere(id));
+        Promise.all([look(here, false), look(elsewhere, true)]).then(
+          () => resolve(),
+          (error: unknown) => {
+            onError(error);
+            resolve();
+          },
+        );
+      });
     });
+    return round;
   };
 
   const remove = (subscription: Subscription): void => {
@@ -79,11 +96,10 @@ export function createWatcher(
       const set = byWorkflow.get(workflowID);
       if (set === undefined) byWorkflow.set(workflowID, new Set([subscription]));
       else set.add(subscription);
-      schedule(workflowID);
-      return () => remove(subscription);
+      return { looked: schedule(workflowID), end: () => remove(subscription) };
     },
     poke: (workflowID) => {
-      if (byWorkflow.has(workflowID)) schedule(workflowID);
+      if (byWorkflow.has(workflowID)) void schedule(workflowID);
     },
     ended: (workflowID, outcome) => {
       for (const subscription of [...(byWorkflow.get(workflowID) ?? [])]) {
