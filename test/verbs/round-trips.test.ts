@@ -1,6 +1,6 @@
 // What each verb costs in statements, so that no cost grows unnoticed. The tick, twice a second, is not counted.
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Pawl, type Workflow } from '@pawl/core';
+import type { Pawl, Workflow } from '@pawl/core';
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { beforeAll, expect, test } from 'vitest';
 import { internals } from '../../packages/core/src/app/internals.ts';

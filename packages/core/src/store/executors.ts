@@ -1,7 +1,7 @@
 // Rows of executors: registration, the tick with its lease, suspicion and takeover, hand-over at the end.
 
 import { textArray } from './arrays.ts';
-import type { Lane, Queryable } from './database.ts';
+import type { Database, Lane, Queryable } from './database.ts';
 
 export interface ExecutorRow {
   executorID: string;
@@ -12,9 +12,10 @@ export interface ExecutorRow {
 }
 
 /** The number of a new incarnation, before its row: its lock is taken in between. */
-export async function nextExecutorNumber(on: Queryable): Promise<number> {
-  const { rows } = await on.query<{ number: string | number }>(
-    `SELECT nextval(pg_get_serial_sequence('pawl.executor', 'number'))::float8 AS number`,
+export async function nextExecutorNumber(database: Database): Promise<number> {
+  const { rows } = await database.query<{ number: string | number }>(
+    `SELECT nextval(pg_get_serial_sequence($1, 'number'))::float8 AS number`,
+    [database.qualify('pawl.executor')],
   );
   return Number(rows[0]?.number);
 }

@@ -3,6 +3,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { ConfigurationError } from '../errors/index.ts';
 import type { Database, Queryable } from './database.ts';
 import { quoteIdentifier, schemaClass } from './schema-name.ts';
 
@@ -37,7 +38,8 @@ export async function migrate(database: Database): Promise<string[]> {
     const applied = await appliedNumber(tx, database.schema);
     if (applied >= last) return [];
     if (applied === 0) {
-      await tx.query(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(database.schema)}`);
+      // Sent as it is: the name itself may hold `pawl.`.
+      await client.query(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(database.schema)}`);
       await tx.query(`CREATE TABLE IF NOT EXISTS pawl.migration (
         number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);
     }
@@ -53,6 +55,17 @@ export async function migrate(database: Database): Promise<string[]> {
     }
     return names;
   });
+}
+
+/** For who does not migrate: an error that says what is missing. */
+export async function checkMigrated(database: Database): Promise<void> {
+  const last = readMigrations().at(-1)?.number ?? 0;
+  const applied = await appliedNumber(database, database.schema);
+  if (applied >= last) return;
+  throw new ConfigurationError(
+    `Schema "${database.schema}" has ${applied === 0 ? 'no migrations' : `migrations up to ${applied} of ${last}`}, and ` +
+      '`migrate` is false. Launch once with `migrate: true`, as a role that may create tables.',
+  );
 }
 
 /** The highest applied number, 0 for an empty or missing schema. */
