@@ -5,7 +5,7 @@
 //     └────────────┴──────────────────────────── ROLLBACK, adopt or end ◄┘   └─► run again: the checkpoint's
 //                                                                                key lets only one commit
 
-import { MaxStepRetriesError } from '../errors/index.ts';
+import { DatabaseUnavailableError, MaxStepRetriesError } from '../errors/index.ts';
 import type { IsolationLevel, Queryable } from '../store/database.ts';
 import { CommitUnknownError } from '../store/database.ts';
 import { classifyFault } from '../store/faults.ts';
@@ -244,12 +244,20 @@ export async function runPlainTransaction<R>(
     try {
       return await host.database.transaction(options, (tx) => host.storage.run(scope, fn, tx));
     } catch (error) {
-      if (
-        error instanceof CommitUnknownError ||
-        classifyFault(error) !== 'conflict' ||
-        ++conflicts >= MAX_CONFLICTS
-      )
-        throw error;
+      if (error instanceof CommitUnknownError) {
+        throw new DatabaseUnavailableError(
+          'The connection was lost while COMMIT was under way: whether the transaction is committed is unknown. ' +
+            'Look before you repeat it, or run it in a workflow, where it commits exactly once.',
+          { cause: error.cause },
+        );
+      }
+      if (classifyFault(error) === 'connection') {
+        throw new DatabaseUnavailableError(
+          'The database does not answer; the transaction is not committed. Repeat the call.',
+          { cause: error },
+        );
+      }
+      if (classifyFault(error) !== 'conflict' || ++conflicts >= MAX_CONFLICTS) throw error;
       await new Promise((resolve) =>
         setTimeout(resolve, Math.min(MAX_PAUSE_MS, 5 * 2 ** Math.min(conflicts, 9)) * (0.5 + Math.random())),
       );

@@ -2,7 +2,7 @@
 // A pool that the user handed in is used and never ended.
 
 import pg from 'pg';
-import { ConfigurationError } from '../errors/index.ts';
+import { ConfigurationError, DatabaseUnavailableError } from '../errors/index.ts';
 import type {
   Database,
   Lane,
@@ -52,13 +52,23 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     onStatement: undefined,
     qualify,
     open: async () => {
-      (await pool.connect()).release();
+      try {
+        (await pool.connect()).release();
+      } catch (error) {
+        throw explain(error);
+      }
     },
     close: async () => {
       pool.off('error', onPoolError);
       if (own) await own.end();
     },
-    query: (text, params) => send(pool, qualify(text), params),
+    query: async (text, params) => {
+      try {
+        return await send(pool, qualify(text), params);
+      } catch (error) {
+        throw explain(error);
+      }
+    },
     lane: (name) => createLane(name),
     transaction: (transactionOptions, body) => transaction(transactionOptions, body),
     listen: (listenOptions: ListenOptions): Promise<Listener> =>
@@ -191,6 +201,15 @@ function statementName(text: string): string {
   let name = statementNames.get(text);
   if (name === undefined) statementNames.set(text, (name = `pawl_${statementNames.size + 1}`));
   return name;
+}
+
+/** A request that met no database says so; what it was about is in the cause. */
+function explain(error: unknown): unknown {
+  if (classifyFault(error) !== 'connection') return error;
+  return new DatabaseUnavailableError(
+    `The database does not answer (${(error as Error).message || 'connection refused'}). Check that it runs and that the address is right; then repeat the call.`,
+    { cause: error },
+  );
 }
 
 function poolOf(options: PgDatabaseOptions): pg.Pool {
