@@ -93,7 +93,7 @@ export function reach(pawl: Pawl, point: CrashPoint, crash: () => void): () => v
     ],
     'after-commit': () => [events.on('journal.flushed', many), events.on('transaction.committed', one)],
   }[when]?.();
-  if (subscriptions === undefined) throw new ConfigurationError(`There is no crash point "${String(when)}".`);
+  if (subscriptions === undefined) throw new ConfigurationError(`There is no crash point "${when}".`);
   return () => {
     for (const unsubscribe of subscriptions) unsubscribe();
   };

@@ -75,7 +75,6 @@ function run(core: PawlCore, history: History): Promise<ReplayResult> {
       auth: undefined,
       journal: history.steps,
     });
-    let watch: NodeJS.Timeout | undefined;
     const end = (settle: () => void): void => {
       clearInterval(watch);
       if (activation.state === 'running') activation.die(new Error('The replay is over.'));
@@ -101,7 +100,7 @@ function run(core: PawlCore, history: History): Promise<ReplayResult> {
     const scope: Scope = { activation, step: undefined, inTransaction: false, settings: NO_SETTINGS };
     let moves = 0;
     let since = performance.now();
-    watch = setInterval(() => {
+    const watch = setInterval(() => {
       const { beyond, delivery } = activation;
       const now = performance.now();
       if (activation.calls !== moves) {
