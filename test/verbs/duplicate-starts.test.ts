@@ -1,5 +1,11 @@
 // One id, one run: what a second start of an id gets, and which ids there can be.
-import { type Pawl, ValidationError, WorkflowConflictError, WorkflowIDInUseError } from '@pawl/core';
+import {
+  type Pawl,
+  ValidationError,
+  type Workflow,
+  WorkflowConflictError,
+  WorkflowIDInUseError,
+} from '@pawl/core';
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { beforeAll, expect, test } from 'vitest';
 
@@ -18,8 +24,8 @@ describeEachDriver('starting an id twice', (driver) => {
   async function other() {
     return 'other';
   }
-  let greeting: ReturnType<typeof pawl.registerWorkflow<[unknown], unknown>>;
-  let othering: ReturnType<typeof pawl.registerWorkflow<[], string>>;
+  let greeting: Workflow<[unknown], unknown>;
+  let othering: Workflow<[], string>;
 
   beforeAll(async () => {
     runs.clear();

@@ -42,6 +42,16 @@ export class PawlCore {
     return this.runtime;
   }
 
+  /**
+   * The same for a verb that asks the database on another connection than that of a transaction. Embedded there is no
+   * other; elsewhere the transaction may hold locks that the verb waits for.
+   */
+  outsideTransaction(verb: string): Runtime {
+    const { activation, inTransaction } = this.scope();
+    if (inTransaction) throw new InStepError(verb, 'transaction', activation?.workflowID);
+    return this.running(verb);
+  }
+
   /** The running workflow, for verbs that only exist inside of one and outside of its steps. */
   inWorkflow(verb: string): Activation {
     const { activation, step, inTransaction } = this.scope();

@@ -36,7 +36,7 @@ function getResult<R>(
   options: { timeoutSeconds?: number } = {},
 ): Promise<R> {
   try {
-    const runtime = core.running('getResult');
+    const runtime = core.outsideTransaction('getResult');
     const { engine } = runtime;
     const scope = core.scope();
     const timeoutMs =

@@ -9,10 +9,24 @@ import {
   ValidationError,
   WorkflowIDInUseError,
 } from '../errors/index.ts';
+import { classifyFault } from '../store/faults.ts';
 import { cancel, forget, fork, resume } from '../store/lifecycle.ts';
 import * as reading from '../store/reading.ts';
 import type { PawlCore } from './core.ts';
 import { type JsonValue, toStatus, type WorkflowState, type WorkflowStatus } from './status.ts';
+
+const CONFLICTS = 10;
+
+/** Many rows are locked at once: a deadlock is possible, and then the call is repeated. */
+async function again<T>(run: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await run();
+    } catch (error) {
+      if (classifyFault(error) !== 'conflict' || attempt === CONFLICTS) throw error;
+    }
+  }
+}
 
 export interface WorkflowFilter {
   workflowIDs?: string[];
@@ -58,7 +72,7 @@ export interface StepInfo {
 }
 
 export async function listWorkflows(core: PawlCore, filter: WorkflowFilter = {}): Promise<WorkflowList> {
-  const { database } = core.running('listWorkflows');
+  const { database } = core.outsideTransaction('listWorkflows');
   const { limit = 100 } = filter;
   if (!Number.isInteger(limit) || limit < 1 || limit > 10_000) {
     throw new ValidationError(`limit must be a whole number from 1 to 10000, not ${String(limit)}.`);
@@ -115,7 +129,7 @@ function readCursor(cursor: string): { createdKey: string; id: string } {
 
 /** Steps in the order of their ids, those that still wait included. */
 export async function listWorkflowSteps(core: PawlCore, workflowID: string): Promise<StepInfo[]> {
-  const rows = await reading.listSteps(core.running('listWorkflowSteps').database, workflowID);
+  const rows = await reading.listSteps(core.outsideTransaction('listWorkflowSteps').database, workflowID);
   return rows.map((row) => ({
     stepID: row.step_id,
     kind: row.kind,
@@ -135,9 +149,9 @@ export async function cancelWorkflows(
   options: { cancelChildren?: boolean } = {},
 ): Promise<void> {
   return core.recordedCall('cancelWorkflow', async () => {
-    const { database, engine, executor, hints } = core.running('cancelWorkflow');
+    const { database, engine, executor, hints } = core.outsideTransaction('cancelWorkflow');
     for (const id of ids) checkWorkflowID(id);
-    const ended = await cancel(database, ids, options.cancelChildren ?? false);
+    const ended = await again(() => cancel(database, ids, options.cancelChildren ?? false));
     for (const { workflowID, executor: owner } of ended) {
       if (owner === engine.executor) executor.onCancelled(workflowID);
       else if (owner !== null) hints.tell(owner, 'c', workflowID);
@@ -148,9 +162,9 @@ export async function cancelWorkflows(
 
 export async function resumeWorkflows(core: PawlCore, ids: readonly string[]): Promise<void> {
   await core.recordedCall('resumeWorkflow', async () => {
-    const { database, engine, hints, claimSoon } = core.running('resumeWorkflow');
+    const { database, engine, hints, claimSoon } = core.outsideTransaction('resumeWorkflow');
     for (const id of ids) checkWorkflowID(id);
-    const found = await resume(database, ids);
+    const found = await again(() => resume(database, ids));
     for (const id of ids) if (!found.some((f) => f.workflowID === id)) throw new NonExistentWorkflowError(id);
     for (const { workflowID, executor, changed } of found) {
       if (!changed) continue;
@@ -182,7 +196,7 @@ export async function forkWorkflow(
     );
   }
   return core.recordedCall('forkWorkflow', async () => {
-    const { database, claimSoon } = core.running('forkWorkflow');
+    const { database, claimSoon } = core.outsideTransaction('forkWorkflow');
     const id = params.newWorkflowID === undefined ? randomUUID() : checkWorkflowID(params.newWorkflowID);
     const outcome = await fork(database, {
       workflowID: checkWorkflowID(workflowID),
@@ -200,8 +214,8 @@ export async function forkWorkflow(
 
 export async function deleteWorkflow(core: PawlCore, workflowID: string): Promise<void> {
   await core.recordedCall('deleteWorkflow', async () => {
-    const { database, engine, executor, hints } = core.running('deleteWorkflow');
-    const gone = await forget(database, [checkWorkflowID(workflowID)]);
+    const { database, engine, executor, hints } = core.outsideTransaction('deleteWorkflow');
+    const gone = await again(() => forget(database, [checkWorkflowID(workflowID)]));
     if (gone.length === 0) throw new NonExistentWorkflowError(workflowID);
     for (const { executor: owner } of gone) {
       const activation = engine.activations.get(workflowID);
@@ -222,7 +236,7 @@ export interface EventInfo {
 
 /** Every value that the workflow's events had, in order; the last of a key is its value. */
 export async function listEvents(core: PawlCore, workflowID: string): Promise<EventInfo[]> {
-  const rows = await reading.listEvents(core.running('listEvents').database, workflowID);
+  const rows = await reading.listEvents(core.outsideTransaction('listEvents').database, workflowID);
   return rows.map((row) => ({
     key: row.key,
     value: core.codec.decode(row.value),
@@ -243,7 +257,7 @@ export interface MessageInfo {
 }
 
 export async function listMessages(core: PawlCore, workflowID: string): Promise<MessageInfo[]> {
-  const rows = await reading.listMessages(core.running('listMessages').database, workflowID);
+  const rows = await reading.listMessages(core.outsideTransaction('listMessages').database, workflowID);
   return rows.map((row) => ({
     id: row.id,
     topic: row.topic === '' ? null : row.topic,
@@ -269,7 +283,7 @@ export interface ExecutorInfo {
 }
 
 export async function listExecutors(core: PawlCore): Promise<ExecutorInfo[]> {
-  const rows = await reading.listExecutors(core.running('listExecutors').database);
+  const rows = await reading.listExecutors(core.outsideTransaction('listExecutors').database);
   return rows.map((row) => ({
     number: Number(row.number),
     executorID: row.executor_id,

@@ -50,7 +50,7 @@ export interface WorkflowStatus {
 }
 
 export async function readStatus(core: PawlCore, workflowID: string): Promise<WorkflowStatus | null> {
-  const row = await readWorkflow(core.running('getStatus').database, workflowID);
+  const row = await readWorkflow(core.outsideTransaction('getStatus').database, workflowID);
   return row === undefined ? null : toStatus(core.codec, row);
 }
 

@@ -137,10 +137,9 @@ export async function getEvent<T>(
   key: string | EventKey<T>,
   timeoutSeconds = DEFAULT_WAIT_SECONDS,
 ): Promise<T | null> {
-  const runtime = core.running('getEvent');
-  const { activation, step, inTransaction } = core.scope();
-  if (step !== undefined)
-    throw new InStepError('getEvent', inTransaction ? 'transaction' : 'step', activation?.workflowID);
+  const runtime = core.outsideTransaction('getEvent');
+  const { activation, step } = core.scope();
+  if (step !== undefined) throw new InStepError('getEvent', 'step', activation?.workflowID);
   checkWorkflowID(workflowID);
   const name = nameOf(key, 'event key');
   const timeoutMs = secondsToMilliseconds(timeoutSeconds, 'timeoutSeconds of getEvent', {
@@ -194,11 +193,11 @@ export async function send<T>(
   topic?: string | Topic<T>,
   options: SendOptions = {},
 ): Promise<void> {
-  const { engine } = core.running('send');
-  const { activation, step, inTransaction, settings } = core.scope();
-  if (step !== undefined && options.transaction === undefined) {
-    throw new InStepError('send', inTransaction ? 'transaction' : 'step', activation?.workflowID);
-  }
+  const { engine } =
+    options.transaction === undefined ? core.outsideTransaction('send') : core.running('send');
+  const { activation, step, settings } = core.scope();
+  if (step !== undefined && options.transaction === undefined)
+    throw new InStepError('send', 'step', activation?.workflowID);
   const inside = activation !== undefined && step === undefined && options.transaction === undefined;
   const name = topic === undefined ? '' : nameOf(topic, 'topic');
   const checked =

@@ -94,7 +94,10 @@ export async function startWorkflow<A extends unknown[], R>(
   params: StartParams,
   args: A,
 ): Promise<WorkflowHandle<R>> {
-  const runtime = core.running('startWorkflow');
+  const runtime =
+    params.transaction === undefined
+      ? core.outsideTransaction('startWorkflow')
+      : core.running('startWorkflow');
   const name =
     typeof workflow === 'string'
       ? workflow
@@ -104,11 +107,7 @@ export async function startWorkflow<A extends unknown[], R>(
   const registration = core.observer ? elsewhere(name) : core.registry.get(name);
   const scope = core.scope();
   if (scope.step !== undefined && params.transaction === undefined) {
-    throw new InStepError(
-      'startWorkflow',
-      scope.inTransaction ? 'transaction' : 'step',
-      scope.activation?.workflowID,
-    );
+    throw new InStepError('startWorkflow', 'step', scope.activation?.workflowID);
   }
   if (params.queueName !== undefined) throw new UnknownQueueError(params.queueName, params.workflowID);
   const request: StartRequest = {

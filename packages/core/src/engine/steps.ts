@@ -200,7 +200,9 @@ class StepRun {
       timer = setTimeout(
         () => {
           const error = new StepTimeoutError(name, policy.timeoutMs as number, activation.workflowID);
-          if (close(error)) this.#failed(error, attempt);
+          if (!close(error)) return;
+          this.#emit('step.ended', attempt, error);
+          this.#failed(error, attempt);
         },
         Math.min(policy.timeoutMs, 2 ** 31 - 1),
       );
