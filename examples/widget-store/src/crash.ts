@@ -6,9 +6,10 @@ import {
   Pawl,
   type SqlClient,
   type StepContext,
+  type StartParams,
   type StepOptions,
   type Topic,
-  type TransactionOptions,
+  type TransactionStepOptions,
   type Workflow,
   type WorkflowHandle,
 } from '@pawl/core';
@@ -44,7 +45,7 @@ export class CrashablePawl extends Pawl {
 
   override runTransaction<R>(
     fn: (tx: SqlClient) => Promise<R>,
-    options: TransactionOptions = {},
+    options: TransactionStepOptions = {},
   ): Promise<R> {
     return this.#executing(options.name, (within) =>
       super.runTransaction((tx) => within(() => fn(tx)), options),
@@ -65,10 +66,11 @@ export class CrashablePawl extends Pawl {
 
   override startWorkflow<A extends unknown[], R>(
     workflow: Workflow<A, R> | string,
-    params?: Parameters<Pawl['startWorkflow']>[1],
+    params?: StartParams,
   ): (...args: A) => Promise<WorkflowHandle<R>> {
-    const start = super.startWorkflow(workflow, params);
-    return (...args) => this.#passing(`start ${nameOf(workflow)}`, () => start(...args));
+    const start = super.startWorkflow(workflow as Workflow<A, R>, params);
+    const name = typeof workflow === 'string' ? workflow : workflow.workflowName;
+    return (...args) => this.#passing(`start ${name}`, () => start(...args));
   }
 
   /** A step or transaction: what is recorded does not run again, so neither the line nor the crash comes again. */

@@ -46,6 +46,10 @@ router.delete('/crash', (ctx) => {
   ctx.body = { armed: null };
 });
 
+// A page that watched and went away is no error.
+app.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') console.error(error);
+});
 app.use(router.routes()).use(router.allowedMethods());
 app.use(serveStatic(pageDirectory, { setHeaders: setPageHeaders }));
 

@@ -66,7 +66,7 @@ function startShop(): void {
   activity.state = { state: 'starting', process: number, pid: child.pid ?? null };
   activity.write('supervisor', `process ${number} starts, pid ${child.pid}`);
   for (const output of [child.stdout, child.stderr]) {
-    createInterface({ input: output }).on('line', (line) => activity.write('shop', line));
+    if (output) createInterface({ input: output }).on('line', (line) => activity.write('shop', line));
   }
 
   child.on('message', (message: { port: number }) => {
