@@ -219,13 +219,18 @@ BEGIN
   IF v_name IS NULL THEN
     RETURN NULL;
   END IF;
-  DELETE FROM pawl.workflow w WHERE w.id = p_new AND w.status = 'RESERVED';
-  INSERT INTO pawl.workflow (id, name, status, fence, nonce, version, priority, created_at, updated_at, wake_at, forked_from,
+  INSERT INTO pawl.workflow AS t (id, name, status, fence, nonce, version, priority, created_at, updated_at, wake_at, forked_from,
     input, auth_user, auth_roles, attributes)
   SELECT p_new, w.name, 'PENDING', 0, p_nonce, p_version, w.priority, v_now, v_now, v_now, w.id, w.input, w.auth_user,
     w.auth_roles, w.attributes
   FROM pawl.workflow w WHERE w.id = p_id
-  ON CONFLICT (id) DO NOTHING;
+  -- A placeholder becomes the fork; those who wait for it stay registered.
+  ON CONFLICT (id) DO UPDATE
+  SET name = excluded.name, status = excluded.status, nonce = excluded.nonce, version = excluded.version,
+    priority = excluded.priority, created_at = v_now, updated_at = v_now, wake_at = v_now,
+    forked_from = excluded.forked_from, input = excluded.input, auth_user = excluded.auth_user,
+    auth_roles = excluded.auth_roles, attributes = excluded.attributes
+  WHERE t.status = 'RESERVED';
   IF NOT FOUND THEN
     RETURN (SELECT CASE WHEN w.nonce = p_nonce THEN 'forked' ELSE 'exists' END FROM pawl.workflow w WHERE w.id = p_new);
   END IF;
@@ -251,13 +256,16 @@ END $$;
 CREATE FUNCTION pawl.forget(p_ids text[]) RETURNS TABLE (id text, owner bigint)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 BEGIN
-  PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (p_ids) ORDER BY w.id FOR UPDATE;
+  -- Placeholders stay, with the messages that are kept in them.
+  SELECT coalesce(array_agg(l.id), '{}') INTO p_ids
+  FROM (SELECT w.id FROM pawl.workflow w WHERE w.id = ANY (p_ids) AND w.status <> 'RESERVED'
+        ORDER BY w.id FOR UPDATE) l;
   UPDATE pawl.waiter t SET fired = true WHERE t.target = ANY (p_ids) AND NOT t.fired;
   DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (p_ids);
   DELETE FROM pawl.step s WHERE s.workflow_id = ANY (p_ids);
   DELETE FROM pawl.message m WHERE m.destination = ANY (p_ids);
   DELETE FROM pawl.event e WHERE e.workflow_id = ANY (p_ids);
-  RETURN QUERY DELETE FROM pawl.workflow w WHERE w.id = ANY (p_ids) AND w.status <> 'RESERVED' RETURNING w.id, w.owner;
+  RETURN QUERY DELETE FROM pawl.workflow w WHERE w.id = ANY (p_ids) RETURNING w.id, w.owner;
 END $$;
 
 -- A workflow that cannot go on here keeps its status, says why, and loses its owner.
@@ -300,6 +308,28 @@ BEGIN
   RETURN greatest(v_count, 1);
 END $$;
 
+-- Hands back what this executor owns and does not know of: a claim whose answer was lost, a block that could not be
+-- written. Only what is older than a few seconds: starts under way are in the process's list by then.
+CREATE FUNCTION pawl.disown(p_executor bigint, p_known text[], p_age_ms float8) RETURNS integer
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  v_ids text[];
+  v_count integer;
+BEGIN
+  SELECT array_agg(w.id) INTO v_ids FROM pawl.workflow w
+  WHERE w.owner = p_executor AND w.status = 'PENDING' AND w.updated_at < v_now - p_age_ms * interval '1 millisecond'
+    AND NOT EXISTS (SELECT 1 FROM unnest(p_known) k(id) WHERE k.id = w.id);
+  IF v_ids IS NULL THEN
+    RETURN 0;
+  END IF;
+  PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
+  UPDATE pawl.workflow w SET owner = NULL, wake_at = v_now, updated_at = v_now
+  WHERE w.id = ANY (v_ids) AND w.owner = p_executor AND w.status = 'PENDING';
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  RETURN v_count;
+END $$;
+
 -- Declares an executor gone, if it still is: its lock is free (and held here meanwhile) or its lease is over,
 -- and it was not re-armed since the suspicion.
 CREATE FUNCTION pawl.declare_gone(p_number bigint, p_armed integer, p_class integer, p_alone boolean)
@@ -322,17 +352,17 @@ END $$;
 
 -- One round trip for all that a process asks twice a second. Rows: (what, id, detail, at).
 CREATE FUNCTION pawl.tick(
-  p_executor bigint, p_class integer, p_renew_ms float8, p_armed integer, p_locked boolean, p_alone boolean,
-  p_recv text[], p_results text[], p_events text[], p_keys text[], p_error text
+  p_executor bigint, p_class integer, p_lease_ms float8, p_renew boolean, p_armed integer, p_locked boolean, p_alone boolean,
+  p_recv text[], p_topics text[], p_results text[], p_events text[], p_keys text[], p_error text
 ) RETURNS TABLE (what text, id text, detail text, at float8)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
   v_due text[];
 BEGIN
-  IF p_renew_ms IS NOT NULL THEN
+  IF p_renew THEN
     UPDATE pawl.executor e
-    SET lease_until = v_now + p_renew_ms * interval '1 millisecond', armed = p_armed, locked = p_locked
+    SET lease_until = v_now + p_lease_ms * interval '1 millisecond', armed = p_armed, locked = p_locked
     WHERE e.number = p_executor AND e.gone_at IS NULL;
     IF NOT FOUND THEN
       RETURN QUERY SELECT 'lost', NULL::text, NULL::text, NULL::float8;
@@ -364,13 +394,16 @@ BEGIN
     -- One that was declared gone too early may have gone on starting workflows; and its taker may have died.
     WHEN e.gone_at IS NOT NULL THEN EXISTS (
       SELECT 1 FROM pawl.workflow w WHERE w.owner = e.number AND w.status = 'PENDING')
+    -- Nobody could renew while the server was down: leases count from its start when that is later.
     ELSE p_alone OR e.lease_until <= v_now
+        AND pg_postmaster_start_time() + p_lease_ms * interval '1 millisecond' <= clock_timestamp()
       OR e.locked AND pg_try_advisory_xact_lock_shared(p_class, e.number::integer)
     END;
   IF p_recv <> '{}' THEN
     RETURN QUERY
-    SELECT DISTINCT 'message', m.destination, NULL::text, NULL::float8
-    FROM unnest(p_recv) u(id) JOIN pawl.message m ON m.destination = u.id AND m.consumed_by IS NULL;
+    SELECT 'message', u.id, u.topic, NULL::float8 FROM unnest(p_recv, p_topics) u(id, topic)
+    WHERE EXISTS (SELECT 1 FROM pawl.message m
+                  WHERE m.destination = u.id AND m.topic = u.topic AND m.consumed_by IS NULL);
   END IF;
   IF p_results <> '{}' THEN
     RETURN QUERY

@@ -10,6 +10,7 @@ CREATE FUNCTION pawl.flush_waits(
 DECLARE
   v_now timestamptz := pawl.clock();
   v_watch text[];
+  v_unknown text[];
 BEGIN
   IF 'recv' = ANY (w_kind) THEN
     -- Several recv of one topic in one flush are paired with the messages in order.
@@ -89,10 +90,11 @@ BEGIN
     JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
     WHERE u.kind IN ('getEvent', 'getResult') AND u.op <> ALL (p_bad) AND s.completed_at IS NULL;
     IF v_watch IS NOT NULL THEN
-      PERFORM pawl.reserve(u.ids, true)
-      FROM (SELECT array_agg(i.id) AS ids FROM unnest(v_watch) i(id)
-            WHERE NOT EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = i.id)) u
-      WHERE u.ids IS NOT NULL;
+      SELECT array_agg(i.id) INTO v_unknown FROM unnest(v_watch) i(id)
+      WHERE NOT EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = i.id);
+      IF v_unknown IS NOT NULL THEN
+        PERFORM pawl.reserve(v_unknown, true);
+      END IF;
       UPDATE pawl.workflow w SET watched = true WHERE w.id = ANY (v_watch) AND NOT w.watched;
       INSERT INTO pawl.waiter (target, kind, key, workflow_id)
       SELECT u.target, CASE u.kind WHEN 'getEvent' THEN 'e' ELSE 'r' END,
@@ -102,6 +104,17 @@ BEGIN
       WHERE u.kind IN ('getEvent', 'getResult') AND u.op <> ALL (p_bad) AND s.completed_at IS NULL
       ORDER BY u.target, u.kind, u.name
       ON CONFLICT (target, kind, key, workflow_id, executor) DO UPDATE SET fired = false;
+      IF v_unknown IS NOT NULL THEN
+        -- Unknown at the first look, so not locked: it may have been started, and may have ended, before it was.
+        UPDATE pawl.waiter t SET fired = true
+        WHERE t.target = ANY (v_unknown) AND CASE t.kind
+          WHEN 'r' THEN EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = t.target
+            AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'))
+          ELSE EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = t.target AND e.key = t.key) END;
+        IF FOUND THEN
+          RETURN QUERY SELECT -1, 'fired', NULL::text, NULL::text, NULL::text, NULL::float8;
+        END IF;
+      END IF;
     END IF;
   END IF;
 

@@ -87,6 +87,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
         );
     },
     onDeadline: () => executor.poke(),
+    onDoubt: () => executor.doubt(),
     onFinished: (workflowID, outcome) => {
       for (const listener of take(listeners, workflowID)) listener.found(outcome);
       watcher.ended(workflowID, outcome);
@@ -114,7 +115,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     onWorkflow: (workflowID) => executor.onHint(workflowID),
     onCancelled: (workflowID) => executor.onCancelled(workflowID),
   });
-  const claimer = createClaimer(engine, controlLane, config.versioning === 'patch');
+  const claimer = createClaimer(engine, controlLane, config.versioning === 'patch', () => executor.doubt());
   const executor: Executor = createExecutor({
     engine,
     lane: controlLane,

@@ -34,6 +34,8 @@ export interface EngineOptions {
   controlLane: Lane;
   onAftermath: (aftermath: Aftermath) => void;
   onAvailability: (available: boolean, error?: unknown) => void;
+  /** A call that gives a workflow away failed, and may have taken effect. */
+  onDoubt: () => void;
   /** A workflow's deadline may have passed: the database should look. */
   onDeadline: () => void;
   /** An end that is durable. */
@@ -204,14 +206,13 @@ export function createEngine(options: EngineOptions): Engine {
       waits.unlocal(workflowID);
       options.onGone(workflowID);
       block(options.controlLane, workflowID, fence, `${reason.name}: ${reason.message}`).catch(
-        (error: unknown) =>
+        (error: unknown) => {
           logger.error(
-            {
-              workflowID,
-              err: error,
-            },
-            'Could not write why the workflow is blocked; its lease will end instead',
-          ),
+            { workflowID, err: error },
+            'Could not write why the workflow is blocked; it is handed back and tried again',
+          );
+          options.onDoubt();
+        },
       );
     },
     rouse: (workflowID) => {

@@ -29,6 +29,8 @@ export interface JournalOperation extends Operation {
 
 export interface Journal {
   add(operation: JournalOperation): void;
+  /** Workflows whose starts are not answered yet: they may be durable. */
+  starting(): string[];
   /** Resolves when nothing is queued or in flight. */
   drained(): Promise<void>;
   /** Drops what is queued and stops. */
@@ -59,6 +61,8 @@ export function createJournal(options: JournalOptions): Journal {
   let inFlight = 0;
   let scheduled = false;
   let closed = false;
+  const aside = new Map<string, JournalOperation[]>();
+  const starting = new Set<string>();
   const waiters: (() => void)[] = [];
 
   const schedule = (): void => {
@@ -116,62 +120,80 @@ export function createJournal(options: JournalOptions): Journal {
     key !== undefined && (busy.has(key) || blocked.has(key));
 
   const hold = (operation: JournalOperation, change: 1 | -1): void => {
-    for (const key of [operation.fenced?.workflowID, operation.message?.destination]) {
-      if (key === undefined) continue;
+    for (const key of keysOf(operation)) {
       const count = (busy.get(key) ?? 0) + change;
       if (count === 0) busy.delete(key);
       else busy.set(key, count);
     }
   };
 
-  const send = async (lane: Lane, batch: readonly JournalOperation[]): Promise<void> => {
+  const send = async (lane: Lane, operations: readonly JournalOperation[]): Promise<void> => {
+    const batch = operations.filter((operation) => !joinAside(operation));
     const watched = events.has('journal.flushing') || events.has('journal.flushed');
     const entries = watched ? batch.map(describe) : [];
-    const begun = performance.now();
-    for (let attempt = 0; batch.length > 0; attempt++) {
-      if (closed) return;
-      let result: FlushResult | undefined;
-      try {
-        if (watched) events.emit('journal.flushing', { operations: entries });
-        result = await flush(lane, options.executor(), batch, { careful: attempt > 0 });
-      } catch (error) {
-        const fault = classifyFault(error);
-        if (fault === 'refused' || (fault === 'locked' && batch.length > 1)) {
-          if (batch.length > 1) {
+    let impatient = false;
+    const patience = setTimeout(() => {
+      impatient = true;
+      for (const operation of batch) tellCaller(operation, undefined);
+    }, PATIENCE_MS);
+    try {
+      for (let attempt = 0; batch.length > 0 && !closed; attempt++) {
+        let result: FlushResult;
+        try {
+          if (watched) events.emit('journal.flushing', { operations: entries });
+          result = await flush(lane, options.executor(), batch, { careful: attempt > 0 });
+        } catch (error) {
+          const fault = classifyFault(error);
+          if ((fault === 'refused' || fault === 'locked') && batch.length > 1) {
             const middle = batch.length >> 1;
             await send(lane, batch.slice(0, middle));
             await send(lane, batch.slice(middle));
-          } else (batch[0] as JournalOperation).fail(error);
-          return;
+            return;
+          }
+          if (fault === 'refused') {
+            const [operation] = batch as [JournalOperation];
+            forgetStart(operation);
+            operation.fail(error);
+            return;
+          }
+          if (fault === 'locked') {
+            setAside(batch[0] as JournalOperation);
+            return;
+          }
+          if (fault === 'connection') options.onAvailability(false, error);
+          const pause = Math.min(MAX_PAUSE_MS, 10 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random());
+          await new Promise((resolve) => setTimeout(resolve, pause));
+          // What was not sent yet need not be: its caller is told, and it is dropped.
+          if (impatient)
+            queue = queue.filter((operation) => !(tellCaller(operation, error) && forgetStart(operation)));
+          continue;
         }
-        if (fault === 'locked') {
-          setAside(batch[0] as JournalOperation);
-          return;
-        }
-        if (fault === 'connection') {
-          options.onAvailability(false, error);
-          if (performance.now() - begun > PATIENCE_MS)
-            for (const operation of batch) tellCaller(operation, error);
-        }
-      }
-      if (result !== undefined) {
         if (watched) events.emit('journal.flushed', { operations: entries });
         if (attempt > 0) options.onAvailability(true);
         answer(batch, result);
         return;
       }
-      const pause = Math.min(MAX_PAUSE_MS, 10 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random());
-      await new Promise((resolve) => setTimeout(resolve, pause));
-      if (performance.now() - begun > PATIENCE_MS)
-        queue = queue.filter((operation) => !tellCaller(operation, undefined));
+    } finally {
+      clearTimeout(patience);
     }
+  };
+
+  /** True, for use in conditions. */
+  const forgetStart = (operation: JournalOperation): true => {
+    if (operation.start !== undefined) starting.delete(operation.start.workflowID);
+    return true;
+  };
+
+  const settleOne = (operation: JournalOperation, given: Answer | undefined): void => {
+    forgetStart(operation);
+    operation.settle(given);
   };
 
   /** Outside of the retries: a fault in an answer must not send the operations again. */
   const answer = (operations: readonly JournalOperation[], result: FlushResult): void => {
     for (let i = 0; i < operations.length; i++) {
       try {
-        (operations[i] as JournalOperation).settle(result.answers[i]);
+        settleOne(operations[i] as JournalOperation, result.answers[i]);
       } catch (error) {
         options.logger.error({ err: error }, 'A durable operation was written, but its answer was not taken');
       }
@@ -179,14 +201,33 @@ export function createJournal(options: JournalOptions): Journal {
     if (result.fired || result.ready || result.hints.length > 0) options.onAftermath(result);
   };
 
-  /** Its keys stay held, so that nothing overtakes it; the lane goes on with the others. */
+  /** Waits for somebody's lock outside of the lanes. What has a key in common waits behind it: nothing overtakes. */
   const setAside = (operation: JournalOperation): void => {
-    hold(operation, 1);
+    const waiting: JournalOperation[] = [];
+    const keys = keysOf(operation);
+    for (const key of keys) aside.set(key, waiting);
+    join(waiting, operation);
     setTimeout(() => {
-      hold(operation, -1);
-      queue.unshift(operation);
+      for (const key of keys) aside.delete(key);
+      for (const each of waiting) hold(each, -1);
+      queue = waiting.concat(queue);
       schedule();
     }, LOCK_PAUSE_MS);
+  };
+
+  const joinAside = (operation: JournalOperation): boolean => {
+    if (aside.size === 0) return false;
+    const waiting = keysOf(operation)
+      .map((key) => aside.get(key))
+      .find((found) => found !== undefined);
+    if (waiting !== undefined) join(waiting, operation);
+    return waiting !== undefined;
+  };
+
+  /** Its keys stay held after its flush lets go of them. */
+  const join = (waiting: JournalOperation[], operation: JournalOperation): void => {
+    waiting.push(operation);
+    hold(operation, 1);
   };
 
   /** True if it was a request: its caller knows now. */
@@ -198,9 +239,11 @@ export function createJournal(options: JournalOptions): Journal {
   return {
     add: (operation) => {
       if (closed) return;
+      if (operation.start !== undefined) starting.add(operation.start.workflowID);
       queue.push(operation);
       schedule();
     },
+    starting: () => [...starting],
     drained: () =>
       inFlight === 0 && queue.length === 0
         ? Promise.resolve()
@@ -219,6 +262,13 @@ export function unavailable(cause: unknown): DatabaseUnavailableError {
     'The database did not answer within a few seconds. Whether the call took effect is unknown; repeat it with the same id.',
     { cause },
   );
+}
+
+function keysOf(operation: JournalOperation): string[] {
+  const source = operation.fenced?.workflowID;
+  const destination = operation.message?.destination;
+  if (source === undefined) return destination === undefined ? [] : [destination];
+  return destination === undefined ? [source] : [source, destination];
 }
 
 function size(operation: JournalOperation): number {

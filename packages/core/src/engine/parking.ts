@@ -5,6 +5,8 @@ import type { Activation } from './activation.ts';
 import type { EngineHost } from './host.ts';
 import { refused } from './record.ts';
 
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** Called whenever a wait begins to sit. Parks at once what only sleeps for long, anything else after a while. */
 export function considerParking(host: EngineHost, activation: Activation): void {
   if (!onlyWaits(activation) || activation.parkTimer !== undefined) return;
@@ -13,7 +15,10 @@ export function considerParking(host: EngineHost, activation: Activation): void 
     (wait) => wait.part.kind === 'sleep' && wait.deadline !== null && wait.deadline - now > host.parkAfterMs,
   );
   // A turn later: another branch of the workflow may be about to call.
-  activation.parkTimer = setTimeout(() => park(host, activation), longSleep ? 0 : host.parkAfterMs);
+  activation.parkTimer = setTimeout(
+    () => park(host, activation),
+    longSleep ? 0 : Math.min(host.parkAfterMs, LONGEST_TIMER_MS),
+  );
 }
 
 function onlyWaits(activation: Activation): boolean {

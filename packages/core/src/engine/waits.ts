@@ -6,6 +6,7 @@
 //      ▼  │ poked, due
 //   waiting                 parked with its activation after a while (parking.ts)
 
+import type { Awaited } from '../store/executors.ts';
 import type { JournalRow } from '../store/lifecycle.ts';
 import type { Answer, WaitPart } from '../store/operations.ts';
 import type { Activation } from './activation.ts';
@@ -54,19 +55,20 @@ export class WaitIndex {
   }
 
   /** What these waits are for, as far as it may happen in another process. */
-  awaited(): { messages: string[]; results: string[]; events: { workflowID: string; key: string }[] } {
-    const messages = new Set<string>();
+  awaited(): Awaited {
+    const messages: { workflowID: string; topic: string }[] = [];
     const results: string[] = [];
     const events: { workflowID: string; key: string }[] = [];
     for (const [key, waits] of this.#byKey) {
       const about = key.slice(2);
       const cut = about.indexOf('\0');
-      if (key.startsWith('m ')) messages.add(about.slice(0, cut));
+      if (key.startsWith('m '))
+        messages.push({ workflowID: about.slice(0, cut), topic: about.slice(cut + 1) });
       else if (key.startsWith('e '))
         events.push({ workflowID: about.slice(0, cut), key: about.slice(cut + 1) });
       else if ([...waits].some((wait) => !wait.local)) results.push(about);
     }
-    return { messages: [...messages], results, events };
+    return { messages, results, events };
   }
 }
 

@@ -44,7 +44,8 @@ export interface ListenOptions {
 export interface Listener {
   /** Sends hints on the same connection; lost without a word while there is no connection. */
   notify(channel: string, payloads: readonly string[]): void;
-  readonly connected: boolean;
+  /** The connection that listens, while there is one. */
+  readonly connection: Queryable | undefined;
   close(): Promise<void>;
 }
 

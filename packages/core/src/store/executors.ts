@@ -46,7 +46,7 @@ export async function registerExecutor(
 /** What would end the waits of this process. */
 export interface Awaited {
   /** Workflows that wait for messages. */
-  messages: readonly string[];
+  messages: readonly { workflowID: string; topic: string }[];
   /** Workflows whose results are awaited. */
   results: readonly string[];
   events: readonly { workflowID: string; key: string }[];
@@ -55,8 +55,9 @@ export interface Awaited {
 export interface TickOptions {
   executor: number;
   lockClass: number;
-  /** How long the lease shall last from now; null: it is not renewed this time. */
-  renewMs: number | null;
+  leaseMs: number;
+  /** The lease shall last from now. */
+  renew: boolean;
   armed: number;
   locked: boolean;
   /** Embedded: every other executor is gone. */
@@ -75,7 +76,7 @@ export interface TickResult {
   /** Perhaps dead; `gone`: declared so, and something of it is still to be taken over. */
   suspects: { number: number; armed: number; gone: boolean }[];
   /** Workflows with unread messages. */
-  messages: string[];
+  messages: { workflowID: string; topic: string }[];
   /** Workflows that ended. */
   results: string[];
   /** Events that are set. */
@@ -84,18 +85,21 @@ export interface TickResult {
   clock: number | undefined;
 }
 
-const TICK = `SELECT what, id, detail, at FROM pawl.tick($1::text::bigint, $2::text::int, $3::text::float8, $4::text::int,
- $5::text::boolean, $6::text::boolean, $7::text::text[], $8::text::text[], $9::text::text[], $10::text::text[], $11::text)`;
+const TICK = `SELECT what, id, detail, at FROM pawl.tick($1::text::bigint, $2::text::int, $3::text::float8, $4::text::boolean,
+ $5::text::int, $6::text::boolean, $7::text::boolean, $8::text::text[], $9::text::text[], $10::text::text[],
+ $11::text::text[], $12::text::text[], $13::text)`;
 
 export async function tick(lane: Lane, options: TickOptions): Promise<TickResult> {
   const rows = await lane.call(TICK, [
     String(options.executor),
     String(options.lockClass),
-    options.renewMs === null ? null : String(options.renewMs),
+    String(options.leaseMs),
+    String(options.renew),
     String(options.armed),
     String(options.locked),
     String(options.alone),
-    textArray(options.awaited.messages),
+    textArray(options.awaited.messages.map((message) => message.workflowID)),
+    textArray(options.awaited.messages.map((message) => message.topic)),
     textArray(options.awaited.results),
     textArray(options.awaited.events.map((event) => event.workflowID)),
     textArray(options.awaited.events.map((event) => event.key)),
@@ -117,7 +121,7 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     else if (what === 'ready') result.ready = true;
     else if (what === 'fired') result.fired = true;
     else if (what === 'lost') result.lost = true;
-    else if (what === 'message') result.messages.push(id as string);
+    else if (what === 'message') result.messages.push({ workflowID: id as string, topic: detail as string });
     else if (what === 'result') result.results.push(id as string);
     else if (what === 'event') result.events.push({ workflowID: id as string, key: detail as string });
     else if (what === 'suspect' || what === 'gone') {
@@ -154,6 +158,27 @@ export async function release(lane: Lane, number: number, gone: boolean): Promis
     String(gone),
   ]);
   return Number(rows[0]?.[0] ?? 0);
+}
+
+/** Hands back what this executor owns without knowing of it. Answers how many. */
+export async function disown(
+  lane: Lane,
+  number: number,
+  known: readonly string[],
+  ageMs: number,
+): Promise<number> {
+  const rows = await lane.call('SELECT pawl.disown($1::text::bigint, $2::text::text[], $3::text::float8)', [
+    String(number),
+    textArray(known),
+    String(ageMs),
+  ]);
+  return Number(rows[0]?.[0] ?? 0);
+}
+
+/** Rows of executors that are long gone and own nothing. */
+export async function forgetGoneExecutors(on: Queryable): Promise<void> {
+  await on.query(`DELETE FROM pawl.executor e WHERE e.gone_at < pawl.clock() - interval '1 day'
+    AND NOT EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.owner = e.number AND w.status = 'PENDING')`);
 }
 
 /** The end of an incarnation that handed everything back. */

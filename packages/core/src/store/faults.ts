@@ -15,6 +15,12 @@ const SOCKET = new Set([
   'ENOENT',
 ]);
 
+/**
+ * The server is away, stopping, out of disk, memory or connections, has an I/O error, or is a standby: nothing that
+ * is said of the statement itself, so it is sent again, on a new connection.
+ */
+const UNWELL = /^(08...|57...|53...|58...|25006)$/;
+
 /** The SQLSTATE or socket code of an error, if it has one. */
 export function errorCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;
@@ -22,7 +28,7 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 /**
- * connection: the database is away or closed the connection. conflict: a serialization failure or deadlock.
+ * connection: the database is away, unwell or closed the connection. conflict: a serialization failure or deadlock.
  * locked: lock_timeout passed. refused: the statement itself is wrong, or its data.
  */
 export function classifyFault(error: unknown): Fault {
@@ -30,8 +36,7 @@ export function classifyFault(error: unknown): Fault {
   if (code !== undefined) {
     if (code === '40001' || code === '40P01') return 'conflict';
     if (code === '55P03') return 'locked';
-    if (code.startsWith('08') || code.startsWith('57') || code === '53300' || SOCKET.has(code))
-      return 'connection';
+    if (UNWELL.test(code) || SOCKET.has(code)) return 'connection';
     if (/^[0-9A-Z]{5}$/.test(code)) return 'refused';
   }
   if (

@@ -30,6 +30,17 @@ const SESSION = `SET default_transaction_isolation = 'read committed'; SET defau
 SET synchronous_commit = on; SET lock_timeout = '2s'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
 SET plan_cache_mode = force_generic_plan; SET jit = off; SET client_min_messages = warning; SET timezone = 'UTC'`;
 
+const CLOSE_MS = 3000;
+
+/** No honest call of ours takes so long (lock_timeout is 2 s): the connection is dead and does not know it. */
+const SILENCE_MS = 20_000;
+
+function destroy(client: pg.Client): void {
+  (
+    client as unknown as { connection: { stream: { destroy(error: Error): void } } }
+  ).connection.stream.destroy(new Error('Connection terminated: the server did not answer'));
+}
+
 const RAW_TYPES = { getTypeParser: () => (value: unknown) => value } as unknown as pg.CustomTypesConfig;
 
 export function openPgDatabase(options: PgDatabaseOptions): Database {
@@ -60,7 +71,9 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     },
     close: async () => {
       pool.off('error', onPoolError);
-      if (own) await own.end();
+      // A connection that somebody still holds must not hold up the end.
+      if (own)
+        await Promise.race([own.end(), new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref())]);
     },
     query: async (text, params) => {
       try {
@@ -81,7 +94,9 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     params?: readonly unknown[],
   ): Promise<QueryResult<R>> {
     database.onStatement?.(text);
-    const result = await on.query(text, params as unknown[] | undefined);
+    const answer = await on.query(text, params as unknown[] | undefined);
+    // Several statements in one text (BEGIN with its settings) are answered by a list.
+    const result = Array.isArray(answer) ? (answer.at(-1) as pg.QueryResult) : answer;
     return { rows: result.rows as R[], rowCount: result.rowCount ?? result.rows.length };
   }
 
@@ -98,7 +113,10 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     let open = true;
     try {
       const level = transactionOptions.isolationLevel ?? 'READ COMMITTED';
-      await send(client, `BEGIN ISOLATION LEVEL ${level}${transactionOptions.readOnly ? ' READ ONLY' : ''}`);
+      await send(
+        client,
+        `BEGIN ISOLATION LEVEL ${level}${transactionOptions.readOnly ? ' READ ONLY' : ''}; SET LOCAL synchronous_commit = on`,
+      );
       const tx: Queryable = {
         query: (text, params) => {
           if (!open)
@@ -165,6 +183,7 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       call: async (text, params) => {
         const live = client ?? (await (connecting ??= connect().finally(() => (connecting = undefined))));
         database.onStatement?.(text);
+        const silence = setTimeout(() => destroy(live), SILENCE_MS);
         try {
           const result = await live.query({
             name: statementName(text),
@@ -180,6 +199,8 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
             live.end().catch(() => {});
           }
           throw error;
+        } finally {
+          clearTimeout(silence);
         }
       },
       close: async () => {

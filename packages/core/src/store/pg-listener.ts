@@ -13,6 +13,7 @@ export async function listenOnPostgres(
   options: ListenOptions,
 ): Promise<Listener> {
   let client: pg.Client | undefined;
+  let live: Queryable | undefined;
   let closed = false;
   let retry: NodeJS.Timeout | undefined;
   let retryMs = FIRST_RETRY_MS;
@@ -23,11 +24,14 @@ export async function listenOnPostgres(
     const onLost = (error: unknown) => {
       if (lost) return;
       lost = true;
-      const live = client === fresh;
-      if (live) client = undefined;
+      const current = client === fresh;
+      if (current) {
+        client = undefined;
+        live = undefined;
+      }
       fresh.removeListener('notification', onNotification);
       fresh.end().catch(() => {});
-      if (live && !closed) {
+      if (current && !closed) {
         options.onLost(error);
         again();
       }
@@ -57,6 +61,7 @@ export async function listenOnPostgres(
       return;
     }
     client = fresh;
+    live = queryable;
     retryMs = FIRST_RETRY_MS;
   };
 
@@ -69,8 +74,8 @@ export async function listenOnPostgres(
 
   await connect();
   return {
-    get connected() {
-      return client !== undefined;
+    get connection() {
+      return live;
     },
     notify: (channel, payloads) => {
       if (client === undefined || payloads.length === 0) return;
@@ -81,6 +86,7 @@ export async function listenOnPostgres(
       clearTimeout(retry);
       const last = client;
       client = undefined;
+      live = undefined;
       await last?.end().catch(() => {});
     },
   };

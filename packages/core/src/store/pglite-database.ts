@@ -103,7 +103,7 @@ export function openPGliteDatabase(options: PGliteDatabaseOptions): Database {
     // One process: what would be a hint is a call in memory.
     listen: async (listenOptions): Promise<Listener> => {
       await listenOptions.onConnect({ query: (text, params) => on(db(), text, params) });
-      return { connected: true, notify: () => {}, close: async () => {} };
+      return { connection: undefined, notify: () => {}, close: async () => {} };
     },
   };
   return database;

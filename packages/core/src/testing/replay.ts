@@ -186,6 +186,7 @@ function createStandIn(core: PawlCore): Engine {
     controlLane: lane,
     onAftermath: nothing,
     onAvailability: nothing,
+    onDoubt: () => {},
     onDeadline: nothing,
     onFinished: nothing,
     onGone: nothing,

@@ -2,7 +2,7 @@
 
 import type { Engine } from '../engine/engine.ts';
 import type { Lane } from '../store/database.ts';
-import { claim } from '../store/lifecycle.ts';
+import { claim, type ClaimedWorkflow } from '../store/lifecycle.ts';
 
 export interface Claimer {
   /** Something may be claimable. */
@@ -14,11 +14,23 @@ export interface Claimer {
 const BATCH = 200;
 const MAX_ACTIVE = 20_000;
 
-export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean): Claimer {
+export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, onDoubt: () => void): Claimer {
   let running: Promise<void> | undefined;
   let again = false;
   let includeBlocked = false;
   let stopped = true;
+
+  const recover = (workflow: ClaimedWorkflow): void => {
+    try {
+      engine.recover(workflow);
+    } catch (error) {
+      engine.logger.error(
+        { workflowID: workflow.workflowID, err: error },
+        'A claimed workflow could not be begun',
+      );
+      onDoubt();
+    }
+  };
 
   const run = async (): Promise<void> => {
     while (!stopped) {
@@ -35,7 +47,7 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean): 
         anyVersion,
         includeBlocked: blocked,
       });
-      for (const workflow of claimed) engine.recover(workflow);
+      for (const workflow of claimed) recover(workflow);
       if (claimed.length < limit && !again) return;
     }
   };
@@ -49,9 +61,10 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean): 
       if (stopped) return;
       again = true;
       running ??= run()
-        .catch((error: unknown) =>
-          engine.logger.warn({ err: error }, 'Claiming failed; the next tick tries again'),
-        )
+        .catch((error: unknown) => {
+          engine.logger.warn({ err: error }, 'Claiming failed; the next tick tries again');
+          onDoubt();
+        })
         .finally(() => {
           running = undefined;
         });

@@ -12,6 +12,8 @@ import { WorkflowTimeoutError } from '../errors/index.ts';
 import type { Lane, Queryable } from '../store/database.ts';
 import {
   declareGone,
+  disown,
+  forgetGoneExecutors,
   nextExecutorNumber,
   registerExecutor,
   release,
@@ -53,11 +55,15 @@ export interface Executor {
   onAftermath(aftermath: Aftermath): void;
   onHint(workflowID: string): void;
   onCancelled(workflowID: string): void;
+  /** A call that moves ownership failed, and may have taken effect. */
+  doubt(): void;
 }
 
 const TICK_MS = 500;
 /** An advisory lock that is free may mean a restart of Postgres: only a lock that stays free so long is a death. */
 const SUSPICION_MS = 500;
+/** What is owned for so long is known to this process, or was lost on the way. */
+const DISOWN_AGE_MS = 3000;
 
 export function createExecutor(options: ExecutorOptions): Executor {
   const { engine, lane, hints, claimer, watcher } = options;
@@ -75,6 +81,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
   let waking: Promise<void> | undefined;
   let wakeAgain = false;
   let stopped = true;
+  /** Until then nobody is judged by this process: while it met no database, nobody could renew. */
+  let judgeAfter = 0;
+  /** Something of ours may be owned without being known here. */
+  let disownAt = Number.POSITIVE_INFINITY;
 
   const incarnate = async (): Promise<void> => {
     const number = await nextExecutorNumber(engine.database);
@@ -103,6 +113,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       pid: process.pid,
       leaseMs: options.leaseMs,
     });
+    await forgetGoneExecutors(engine.database);
     engine.executor = number;
     renewedAt = performance.now();
     mustRenew = false;
@@ -121,6 +132,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
       await watcher.poll();
       return;
     }
+    if (!locked && !alone && hints.connection !== undefined)
+      await takeLock(hints.connection, engine.executor);
     const now = performance.now();
     const renew = mustRenew || now - renewedAt >= options.leaseMs / 3;
     if (renew) mustRenew = false;
@@ -129,7 +142,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
       result = await tick(lane, {
         executor: engine.executor,
         lockClass,
-        renewMs: renew ? options.leaseMs : null,
+        leaseMs: options.leaseMs,
+        renew,
         armed,
         locked,
         alone,
@@ -138,6 +152,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
       });
     } catch (error) {
       mustRenew = true;
+      judgeAfter = performance.now() + options.leaseMs;
+      doubt();
       throw error;
     }
     if (stopped) return;
@@ -153,12 +169,30 @@ export function createExecutor(options: ExecutorOptions): Executor {
     }
     if (result.ready) claimer.request();
     if (result.fired) passOn();
-    for (const id of result.messages) pokeActivation(id);
+    for (const { workflowID, topic } of result.messages)
+      engine.waits.poke(waitKeys.message(workflowID, topic));
     for (const id of result.results) engine.waits.poke(waitKeys.result(id));
     for (const { workflowID, key } of result.events) engine.waits.poke(waitKeys.event(workflowID, key));
     tellCancelled(result.cancelled);
+    if (performance.now() >= disownAt) await disownUnknown();
     await judge(result.suspects);
     await watcher.poll();
+  };
+
+  /** A call that moves ownership failed, and may have taken effect. */
+  const doubt = (): void => {
+    disownAt = Math.min(disownAt, performance.now() + 2 * DISOWN_AGE_MS);
+  };
+
+  const disownUnknown = async (): Promise<void> => {
+    disownAt = Number.POSITIVE_INFINITY;
+    const known = [...engine.activations.keys(), ...engine.journal.starting()];
+    try {
+      if ((await disown(lane, engine.executor, known, DISOWN_AGE_MS)) > 0) claimer.request();
+    } catch (error) {
+      doubt();
+      throw error;
+    }
   };
 
   const tellCancelled = (cancelled: TickResult['cancelled']): void => {
@@ -175,6 +209,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   const judge = async (reported: TickResult['suspects']): Promise<void> => {
     const now = performance.now();
+    const mayJudge = now >= judgeAfter;
     for (const number of suspects.keys())
       if (!reported.some((r) => r.number === number)) suspects.delete(number);
     for (const { number, armed: seen, gone } of reported) {
@@ -182,7 +217,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       if (
         gone ||
         alone ||
-        (known !== undefined && known.armed === seen && now - known.since >= SUSPICION_MS)
+        (mayJudge && known !== undefined && known.armed === seen && now - known.since >= SUSPICION_MS)
       ) {
         await takeOver(number, seen);
       } else if (known === undefined || known.armed !== seen) {
@@ -298,6 +333,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   return {
     poke,
     tickNow,
+    doubt,
     onHint,
     onCancelled,
     start: async () => {
@@ -314,7 +350,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
       engine.draining = true;
       await claimer.stop();
       await engine.quiesce(graceMs);
-      await engine.journal.drained();
+      // A database that is away must not hold up the end: what is not written by then is done by who takes over.
+      await atMost(engine.journal.drained(), HAND_OVER_MS);
       stopped = true;
       clearTimeout(timer);
       await ticking;
@@ -346,4 +383,13 @@ export function createExecutor(options: ExecutorOptions): Executor {
       for (const { executor, workflowID } of aftermath.hints) hints.tell(executor, 'w', workflowID);
     },
   };
+}
+
+const HAND_OVER_MS = 5000;
+
+/** Waits for a promise, but not for ever. */
+async function atMost(promise: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([promise, new Promise((resolve) => (timer = setTimeout(resolve, ms)))]);
+  clearTimeout(timer);
 }

@@ -18,7 +18,8 @@ export interface Hints {
   ready(): void;
   /** To the process that runs or waits for it. */
   tell(executor: number, kind: 'w' | 'c', workflowID: string): void;
-  readonly connected: boolean;
+  /** The listening connection, while there is one. */
+  readonly connection: Queryable | undefined;
   close(): Promise<void>;
 }
 
@@ -68,8 +69,8 @@ export function createHints(database: Database, handlers: HintHandlers): Hints {
     },
     ready: () => post(everyone, 'r'),
     tell: (executor, kind, workflowID) => post(`${everyone}:${executor}`, kind + workflowID),
-    get connected() {
-      return listener?.connected ?? false;
+    get connection() {
+      return listener?.connection;
     },
     close: async () => {
       flush();
