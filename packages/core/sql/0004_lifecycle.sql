@@ -181,8 +181,8 @@ CREATE FUNCTION pawl.cancel_noticed(p_executor bigint, p_ids text[]) RETURNS voi
   UPDATE pawl.workflow w SET owner = NULL WHERE w.id = ANY (p_ids) AND w.owner = p_executor AND w.status = 'CANCELLED'
 $$;
 
--- Goes on from the last completed step: cancelled, given up, blocked or queued workflows. One that runs or waits
--- is left alone. Names the ids that exist, and who ran them.
+-- Goes on from the last completed step: cancelled, given up, blocked, stranded or queued workflows. One that runs or
+-- waits is left alone. Names the ids that exist, and who ran them.
 CREATE FUNCTION pawl.resume(p_ids text[]) RETURNS TABLE (id text, owner bigint, changed boolean)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
@@ -194,7 +194,9 @@ BEGIN
   WITH old AS (
     SELECT w.id, w.owner,
       (w.status IN ('CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', 'ENQUEUED', 'DELAYED')
-        OR w.status = 'PENDING' AND w.blocked IS NOT NULL) AS open
+        OR w.status = 'PENDING' AND w.blocked IS NOT NULL
+        -- Due for seconds and claimed by nobody: no process that serves its version is left.
+        OR w.status = 'PENDING' AND w.owner IS NULL AND w.wake_at < v_now - interval '2 seconds') AS open
     FROM pawl.workflow w WHERE w.id = ANY (p_ids) AND w.status <> 'RESERVED'
   ), moved AS (
     UPDATE pawl.workflow w

@@ -109,6 +109,10 @@ export async function startWorkflow<A extends unknown[], R>(
   if (scope.step !== undefined && params.transaction === undefined) {
     throw new InStepError('startWorkflow', 'step', scope.activation?.workflowID);
   }
+  for (const name of ['delay', 'deduplicationID', 'partitionKey', 'applicationVersion'] as const) {
+    if (params[name] !== undefined)
+      throw new ConfigurationError(`startWorkflow() cannot take ${name} yet; the workflow was not started.`);
+  }
   if (params.queueName !== undefined) throw new UnknownQueueError(params.queueName, params.workflowID);
   const request: StartRequest = {
     registration,
