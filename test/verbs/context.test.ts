@@ -1,11 +1,5 @@
 // Where each verb may be called: in a workflow, in a step, in a transaction, outside, before launch.
-import {
-  InStepError,
-  NotInWorkflowError,
-  NotLaunchedError,
-  type Pawl,
-  type Workflow,
-} from '@pawl/core';
+import { InStepError, NotInWorkflowError, NotLaunchedError, type Pawl, type Workflow } from '@pawl/core';
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { beforeAll, expect, test } from 'vitest';
 

@@ -8,7 +8,7 @@
 import { DatabaseUnavailableError, MaxStepRetriesError } from '../errors/index.ts';
 import type { IsolationLevel, Queryable } from '../store/database.ts';
 import { CommitUnknownError } from '../store/database.ts';
-import { classifyFault } from '../store/faults.ts';
+import { classifyTransactionFault } from '../store/faults.ts';
 import { flushWithin } from '../store/flush.ts';
 import type { Answer } from '../store/operations.ts';
 import type { Activation } from './activation.ts';
@@ -133,8 +133,13 @@ async function execute<R>(
           refuse(host, activation, error.answer, call);
           return;
         }
-        const fault = error instanceof CommitUnknownError ? 'connection' : classifyFault(error);
-        if (fault !== 'connection' && fault !== 'conflict') {
+        // Interrupted and rolled back: no result. A resume runs it again.
+        if (activation.cancellation !== undefined && error === activation.cancellation) {
+          call.reject(error);
+          return;
+        }
+        const fault = classifyTransactionFault(error);
+        if (fault === 'refused') {
           recordResult(
             host,
             activation,
@@ -251,13 +256,14 @@ export async function runPlainTransaction<R>(
           { cause: error.cause },
         );
       }
-      if (classifyFault(error) === 'connection') {
+      const fault = classifyTransactionFault(error);
+      if (fault === 'connection') {
         throw new DatabaseUnavailableError(
           'The database does not answer; the transaction is not committed. Repeat the call.',
           { cause: error },
         );
       }
-      if (classifyFault(error) !== 'conflict' || ++conflicts >= MAX_CONFLICTS) throw error;
+      if (fault !== 'conflict' || ++conflicts >= MAX_CONFLICTS) throw error;
       await new Promise((resolve) =>
         setTimeout(resolve, Math.min(MAX_PAUSE_MS, 5 * 2 ** Math.min(conflicts, 9)) * (0.5 + Math.random())),
       );

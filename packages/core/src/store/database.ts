@@ -58,14 +58,32 @@ export interface Database extends Queryable {
   open(): Promise<void>;
   close(): Promise<void>;
   lane(name: string): Lane;
-  /** BEGIN, the body, COMMIT on one connection; ROLLBACK if the body throws. Throws `CommitUnknownError` if the
-   *  answer to COMMIT is lost. */
+  /**
+   * BEGIN, the body, COMMIT on one connection; ROLLBACK if the body throws. Throws `ConnectionLostError` if that
+   * connection fails before COMMIT, `CommitUnknownError` if the answer to COMMIT is lost.
+   */
   transaction<T>(options: TransactionOptions, body: (tx: Queryable) => Promise<T>): Promise<T>;
   listen(options: ListenOptions): Promise<Listener>;
   /** The text as it is sent: `pawl.` replaced by the quoted schema. */
   qualify(text: string): string;
   /** Called with every statement that is sent, transaction control included. For counting in tests. */
   onStatement: ((text: string) => void) | undefined;
+}
+
+/** The connection of a transaction broke before COMMIT: nothing of it is there. What broke is the cause. */
+export class ConnectionLostError extends Error {
+  override name = 'ConnectionLostError';
+}
+
+/** A COMMIT that the server answers with a ROLLBACK: a statement failed, and the body went on regardless. */
+export function abortedError(): Error {
+  return Object.assign(
+    new Error(
+      'The transaction is rolled back: one of its statements failed, and its body caught the error and went on. ' +
+        'Let the error pass, or use a savepoint.',
+    ),
+    { code: '25P02' },
+  );
 }
 
 /** The connection broke between COMMIT and its answer. */

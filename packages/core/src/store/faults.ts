@@ -1,6 +1,8 @@
 // What a database error means for the one who asked: try again, set aside, or give up. Judges by SQLSTATE and by
 // the error codes of sockets; never by message texts, except those of drivers that have nothing else.
 
+import { CommitUnknownError, ConnectionLostError } from './database.ts';
+
 export type Fault = 'connection' | 'conflict' | 'locked' | 'refused';
 
 const SOCKET = new Set([
@@ -32,6 +34,7 @@ export function errorCode(error: unknown): string | undefined {
  * locked: lock_timeout passed. refused: the statement itself is wrong, or its data.
  */
 export function classifyFault(error: unknown): Fault {
+  if (error instanceof ConnectionLostError) return 'connection';
   const code = errorCode(error);
   if (code !== undefined) {
     if (code === '40001' || code === '40P01') return 'conflict';
@@ -51,4 +54,13 @@ export function classifyFault(error: unknown): Fault {
   )
     ? 'connection'
     : 'refused';
+}
+
+/**
+ * What the error of a transaction means: its body may throw anything, so only what its own connection said of itself
+ * counts as a lost connection.
+ */
+export function classifyTransactionFault(error: unknown): 'connection' | 'conflict' | 'refused' {
+  if (error instanceof ConnectionLostError || error instanceof CommitUnknownError) return 'connection';
+  return classifyFault(error) === 'conflict' ? 'conflict' : 'refused';
 }

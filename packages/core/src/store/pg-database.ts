@@ -13,8 +13,8 @@ import type {
   Row,
   TransactionOptions,
 } from './database.ts';
-import { CommitUnknownError } from './database.ts';
-import { classifyFault } from './faults.ts';
+import { abortedError, CommitUnknownError, ConnectionLostError } from './database.ts';
+import { classifyFault, errorCode } from './faults.ts';
 import { listenOnPostgres } from './pg-listener.ts';
 import { createQualifier } from './schema-name.ts';
 
@@ -104,26 +104,46 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     transactionOptions: TransactionOptions,
     body: (tx: Queryable) => Promise<T>,
   ): Promise<T> {
-    const client = await pool.connect();
     let broken: Error | undefined;
+    const lost = (error: unknown): ConnectionLostError => {
+      broken ??= error as Error;
+      return new ConnectionLostError(`The transaction's connection was lost: ${(error as Error).message}`, {
+        cause: error,
+      });
+    };
+    const client = await pool.connect().catch((error: unknown) => {
+      throw classifyFault(error) === 'connection' ? lost(error) : error;
+    });
     const onError = (error: Error) => {
       broken = error;
     };
     client.on('error', onError);
     let open = true;
+    /** A statement's error, judged: the user's own (its time limit, a write where none may be) is not the connection's. */
+    const judge = (error: unknown): void => {
+      const code = errorCode(error);
+      const own = code === '57014' || (code === '25006' && transactionOptions.readOnly === true);
+      if (!own && classifyFault(error) === 'connection') broken ??= error as Error;
+    };
     try {
       const level = transactionOptions.isolationLevel ?? 'READ COMMITTED';
       await send(
         client,
         `BEGIN ISOLATION LEVEL ${level}${transactionOptions.readOnly ? ' READ ONLY' : ''}; SET LOCAL synchronous_commit = on`,
-      );
+      ).catch((error: unknown) => {
+        judge(error);
+        throw error;
+      });
       const tx: Queryable = {
         query: (text, params) => {
           if (!open)
             return Promise.reject(
               new Error('This transaction has ended; its client cannot be used any more.'),
             );
-          return send(client, text, params);
+          return send<never>(client, text, params).catch((error: unknown) => {
+            judge(error);
+            throw error;
+          });
         },
       };
       let value: T;
@@ -135,22 +155,29 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
         throw error;
       }
       open = false;
-      try {
-        await send(client, 'COMMIT');
-      } catch (error) {
-        broken = error as Error;
-        if (classifyFault(error) !== 'connection') throw error;
-        throw new CommitUnknownError('The connection was lost while COMMIT was under way.', { cause: error });
-      }
+      if (broken !== undefined) throw broken;
+      await commit(client);
       return value;
     } catch (error) {
-      if (classifyFault(error) === 'connection') broken ??= error as Error;
-      throw error;
+      if (error instanceof CommitUnknownError) broken = error;
+      throw broken === undefined || error instanceof CommitUnknownError ? error : lost(broken);
     } finally {
       open = false;
       client.off('error', onError);
       client.release(broken);
     }
+  }
+
+  async function commit(client: pg.PoolClient): Promise<void> {
+    database.onStatement?.('COMMIT');
+    let answer: pg.QueryResult;
+    try {
+      answer = await client.query('COMMIT');
+    } catch (error) {
+      if (classifyFault(error) !== 'connection') throw error;
+      throw new CommitUnknownError('The connection was lost while COMMIT was under way.', { cause: error });
+    }
+    if (answer.command === 'ROLLBACK') throw abortedError();
   }
 
   function createLane(name: string): Lane {

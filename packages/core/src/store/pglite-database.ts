@@ -5,7 +5,16 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { PGlite, type PGliteInterface, type Transaction } from '@electric-sql/pglite';
 import { lockDirectory } from './directory-lock.ts';
-import type { Database, Lane, Listener, Queryable, QueryResult, Row, TextRow } from './database.ts';
+import {
+  abortedError,
+  type Database,
+  type Lane,
+  type Listener,
+  type Queryable,
+  type QueryResult,
+  type Row,
+  type TextRow,
+} from './database.ts';
 import { createQualifier } from './schema-name.ts';
 
 export interface PGliteDatabaseOptions {
@@ -95,8 +104,20 @@ export function openPGliteDatabase(options: PGliteDatabaseOptions): Database {
             `SET TRANSACTION ISOLATION LEVEL ${level ?? 'READ COMMITTED'}${transactionOptions.readOnly ? ', READ ONLY' : ''}`,
           );
         }
-        const queryable: Queryable = { query: (text, params) => on(tx, text, params) };
+        let failed = false;
+        const queryable: Queryable = {
+          query: (text, params) =>
+            on<never>(tx, text, params).catch((error: unknown) => {
+              failed = true;
+              throw error;
+            }),
+        };
         const value = await body(queryable);
+        // COMMIT would roll back without a word if a statement failed and no savepoint caught it.
+        if (failed)
+          await tx.query('SELECT').catch(() => {
+            throw abortedError();
+          });
         database.onStatement?.('COMMIT');
         return value;
       }) as Promise<Awaited<ReturnType<typeof body>>>,
