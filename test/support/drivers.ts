@@ -1,7 +1,7 @@
 // Runs a suite on both kinds of database: embedded PGlite and a real server. One database per file and driver; every
 // Pawl has a schema of its own there, unless a test says otherwise. Whatever was launched is shut down again.
 import { PGlite } from '@electric-sql/pglite';
-import { Pawl, type PawlConfig } from '@pawl/core';
+import { Pawl, type PawlConfig, type SqlClientLike } from '@pawl/core';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe } from 'vitest';
 import { createDatabase } from './database.ts';
@@ -20,6 +20,8 @@ export interface Driver {
   launch(config?: PawlConfig): Promise<Pawl>;
   /** SQL beside all Pawls, for tables of the test's own and for looks at ours. */
   sql<Row = Record<string, unknown>>(text: string, params?: unknown[]): Promise<Row[]>;
+  /** A transaction of the test's own, on the driver's own client. */
+  transaction<T>(work: (tx: SqlClientLike) => Promise<T>): Promise<T>;
 }
 
 /** Many tests expect failures; what the engine says about them would drown the report. */
@@ -73,6 +75,7 @@ export function describeEachDriver(title: string, suite: (driver: Driver) => voi
       },
       launch: (config) => driver.create(config).launch(),
       sql: (text, params) => connection().sql(text, params),
+      transaction: (work) => connection().transaction(work),
     };
     suite(driver);
   });
@@ -81,6 +84,7 @@ export function describeEachDriver(title: string, suite: (driver: Driver) => voi
 interface Connection {
   database: Driver['database'];
   sql: Driver['sql'];
+  transaction: Driver['transaction'];
   close(): Promise<void>;
 }
 
@@ -89,6 +93,8 @@ async function openEmbedded(): Promise<Connection> {
   return {
     database,
     sql: async <Row>(text: string, params?: unknown[]) => (await database.query<Row>(text, params)).rows,
+    transaction: async <T>(work: (tx: SqlClientLike) => Promise<T>) =>
+      (await database.transaction<T>((tx) => work(tx))) as T,
     close: () => database.close(),
   };
 }
@@ -100,6 +106,20 @@ async function openServer(): Promise<Connection> {
   return {
     database: database.url,
     sql: async <Row>(text: string, params?: unknown[]) => (await pool.query(text, params)).rows as Row[],
+    transaction: async <T>(work: (tx: SqlClientLike) => Promise<T>) => {
+      const client = await pool.connect();
+      try {
+        await client.query('BEGIN');
+        const value = await work(client);
+        await client.query('COMMIT');
+        return value;
+      } catch (error) {
+        await client.query('ROLLBACK');
+        throw error;
+      } finally {
+        client.release();
+      }
+    },
     close: async () => {
       await pool.end();
       await database.drop();

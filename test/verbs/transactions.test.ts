@@ -1,17 +1,7 @@
 // Transactions: the user's rows and the checkpoint commit together, once; and what may happen inside.
 import { setTimeout as delay } from 'node:timers/promises';
-import { PGlite } from '@electric-sql/pglite';
-import {
-  MaxStepRetriesError,
-  NonExistentWorkflowError,
-  type Pawl,
-  type SqlClient,
-  type SqlClientLike,
-  WorkflowConflictError,
-  type Workflow,
-} from '@pawl/core';
+import { MaxStepRetriesError, type Pawl, type SqlClient, type Workflow } from '@pawl/core';
 import { describeEachDriver } from '@pawl/test-support/drivers';
-import pg from 'pg';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { internals } from '../../packages/core/src/app/internals.ts';
 
@@ -33,22 +23,6 @@ describeEachDriver('a transaction', (driver) => {
   const insert = (tx: SqlClient, n: number) => tx.query(`INSERT INTO ${table} VALUES ($1)`, [n]);
   const rows = async () =>
     (await driver.sql<{ n: number }>(`SELECT n FROM ${table} ORDER BY n`)).map(({ n }) => n);
-
-  /** The test's own transaction, on the driver's own client: `work` gets what fits `transaction`. */
-  async function ownTransaction<T>(work: (tx: SqlClientLike) => Promise<T>): Promise<T> {
-    const { database } = driver;
-    if (database instanceof PGlite) return database.transaction((tx) => work(tx)) as Promise<T>;
-    const client = new pg.Client({ connectionString: database as string });
-    await client.connect();
-    try {
-      await client.query('BEGIN');
-      const value = await work(client);
-      await client.query('COMMIT');
-      return value;
-    } finally {
-      await client.end(); // without COMMIT: rolls back
-    }
-  }
 
   test('returns its value, and its rows are there once, also after a replay', async () => {
     const paying = workflow(async (n: number) =>
@@ -335,71 +309,6 @@ describeEachDriver('a transaction', (driver) => {
     expect(await handle.getResult()).toEqual(['a', 1, 'b', 1]);
     expect(await (await pawl.forkWorkflow(handle.workflowID, 4)).getResult()).toEqual(['a', 1, 'b', 1]);
     expect(await rows()).toEqual([1, 2]);
-  });
-
-  test('may start workflows, which run if and only if it commits', async () => {
-    const child = pawl.registerWorkflow(async (n: number) => n * 2, { name: 'child in transaction' });
-    const starting = workflow(async (fail: boolean) =>
-      pawl.runTransaction(async (tx) => {
-        await insert(tx, 1);
-        const handle = await pawl.startWorkflow(child, {
-          workflowID: `started-${fail}`,
-          transaction: tx,
-        })(21);
-        if (fail) throw new RangeError('no');
-        return handle.workflowID;
-      }),
-    );
-    expect(await starting(false)).toBe('started-false');
-    expect(await pawl.retrieveWorkflow('started-false').getResult()).toBe(42);
-    await expect(starting(true)).rejects.toThrow(RangeError);
-    expect(await pawl.getWorkflowStatus('started-true')).toBeNull();
-    expect(await rows()).toEqual([1]);
-  });
-
-  test('of the caller may start workflows and send: they are there if and only if it commits', async () => {
-    const receiving = pawl.registerWorkflow(async () => pawl.recv<string>('topic', 600), {
-      name: 'receiving in transaction',
-    });
-    const work = (id: string) => async (transaction: SqlClientLike) => {
-      const handle = await pawl.startWorkflow(receiving, { workflowID: id, transaction })();
-      expect(handle.workflowID).toBe(id);
-      await pawl.send(id, `to ${id}`, 'topic', { transaction });
-    };
-    await ownTransaction(work('own'));
-    expect(await pawl.retrieveWorkflow('own').getResult()).toBe('to own');
-    const failing = ownTransaction(async (tx) => {
-      await work('rolled-back')(tx);
-      throw new RangeError('no');
-    });
-    await expect(failing).rejects.toThrow(RangeError);
-    expect(await pawl.getWorkflowStatus('rolled-back')).toBeNull();
-    await pawl.runTransaction((tx) => work('plain')(tx));
-    expect(await pawl.retrieveWorkflow('plain').getResult()).toBe('to plain');
-  });
-
-  test('of the caller wakes a workflow that waits for the message', async () => {
-    const waiting = workflow(async () => pawl.recv<string>('topic', 600));
-    const handle = await pawl.startWorkflow(waiting)();
-    await expect
-      .poll(async () => (await pawl.listWorkflowSteps(handle.workflowID)).length, { interval: 10 })
-      .toBe(1);
-    await ownTransaction((transaction) => pawl.send(handle.workflowID, 'hello', 'topic', { transaction }));
-    expect(await handle.getResult()).toBe('hello');
-  });
-
-  test('of the caller gets the errors that a start and a send have', async () => {
-    const child = pawl.registerWorkflow(async () => 1, { name: 'one of two' });
-    const other = pawl.registerWorkflow(async () => 2, { name: 'two of two' });
-    await pawl.startWorkflow(child, { workflowID: 'is-taken' })();
-    await ownTransaction(async (transaction) => {
-      const conflict = pawl.startWorkflow(other, { workflowID: 'is-taken', transaction })();
-      await expect(conflict).rejects.toThrow(WorkflowConflictError);
-      const missing = pawl.send('nobody', 1, undefined, { transaction });
-      await expect(missing).rejects.toThrow(NonExistentWorkflowError);
-      await pawl.startWorkflow(child, { workflowID: 'is-taken', transaction })();
-    });
-    expect(await pawl.getWorkflowStatus('nobody')).toBeNull();
   });
 
   test('whose workflow is cancelled meanwhile still commits, and the cancellation is seen after it', async () => {
