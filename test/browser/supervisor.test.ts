@@ -22,6 +22,11 @@ test('Ctrl-C stops the shop with it, in order', async () => {
   await expect(fetch(shop.url)).rejects.toThrow();
 });
 
+test('a shop that cannot start ends the supervisor, which says why', async () => {
+  const unreachable = 'postgres://nobody@127.0.0.1:1/none';
+  await expect(startShop({ databaseURL: unreachable })).rejects.toThrow('The shop did not start');
+});
+
 test('the page is served with a policy that runs nothing but its own scripts', async () => {
   const shop = await startShop();
   const response = await fetch(shop.url);

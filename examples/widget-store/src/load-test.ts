@@ -69,7 +69,7 @@ export async function loadTest(
     while (done < crashes && performance.now() - startedAt < GIVE_UP_MILLISECONDS) {
       await pause(200 + random() * 1_200);
       if (shop.pid === null) continue;
-      process.kill(shop.pid, 'SIGKILL');
+      shop.kill();
       done += 1;
       await until(() => shop.pid !== null);
     }

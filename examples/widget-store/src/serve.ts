@@ -37,8 +37,6 @@ async function tellWhatGoesOn(): Promise<void> {
   for (const { workflowID, name } of workflows) {
     const steps = await pawl.listWorkflowSteps(workflowID);
     const recorded = steps.filter((step) => step.completedAt).length;
-    console.log(
-      `${referenceOf(workflowID)} · ${name} goes on; ${recorded} steps are recorded and will not run again`,
-    );
+    console.log(`${referenceOf(workflowID)} · ${name} goes on after ${recorded} recorded steps`);
   }
 }

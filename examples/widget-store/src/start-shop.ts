@@ -16,6 +16,8 @@ export interface RunningShop {
   /** The shop's process that is up now; null while there is none. */
   readonly pid: number | null;
   readonly log: readonly string[];
+  /** Kills the shop's process that is up, if there is one, without any warning. */
+  kill(): void;
   /** Stops it as Ctrl-C does, and resolves to the supervisor's exit code. */
   stop(): Promise<number | null>;
 }
@@ -74,6 +76,9 @@ export async function startShop(
     },
     get pid() {
       return pid;
+    },
+    kill() {
+      if (pid !== null) process.kill(pid, 'SIGKILL');
     },
     async stop() {
       supervisor.kill('SIGINT');

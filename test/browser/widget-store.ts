@@ -1,5 +1,5 @@
 // The widget store in a real browser: a person buys, presses a crash button at every step in turn, and in the end
-// there is one order, one dispatch and the right stock. Express on the embedded database, Koa on a server.
+// there is one order, one dispatch and the right stock.
 import path from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { createDatabase, type TestDatabase } from '@pawl/test-support';
@@ -10,6 +10,7 @@ import { type RunningShop, startShop } from '../../examples/widget-store/src/sta
 import { chromiumIsMissing, launchChromium, screenshotDirectory } from './chromium.ts';
 
 const STAGES = ['pick', 'pack', 'ship', 'deliver'];
+
 /** One moment of each step: another one from step to step, and from shop to shop. */
 const pointsFrom = (offset: number) =>
   crashPoints.map(({ workflow, step, moments }, index) => {
@@ -17,14 +18,15 @@ const pointsFrom = (offset: number) =>
     return [when, step, workflow] as const;
   });
 
-const shops = [
-  { server: 'express', database: 'embedded', points: pointsFrom(0) },
-  { server: 'koa', database: 'server', points: pointsFrom(1) },
-] as const;
+const describeInBrowser = describe.skipIf(chromiumIsMissing());
 
-describe.skipIf(chromiumIsMissing()).each(shops)(
-  'the widget store on $server, $database database',
-  (kind) => {
+export function describeWidgetStore(kind: {
+  server: 'express' | 'koa';
+  database: 'embedded' | 'server';
+  /** Which moment of each step this run takes; see pointsFrom. */
+  offset: number;
+}): void {
+  describeInBrowser(`the widget store on ${kind.server}, ${kind.database} database`, () => {
     let database: TestDatabase | undefined;
     let shop: RunningShop;
     let browser: Browser;
@@ -54,7 +56,10 @@ describe.skipIf(chromiumIsMissing()).each(shops)(
     beforeEach(async () => {
       onTestFailed(() => console.log(shop.log.slice(-60).join('\n')));
       complaints = [];
-      context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' });
+      context = await browser.newContext({
+        viewport: { width: 1280, height: 900 },
+        reducedMotion: 'reduce',
+      });
       page = await context.newPage();
       page.on('pageerror', (error) => complaints.push(String(error)));
       page.on('console', (message) => {
@@ -103,31 +108,34 @@ describe.skipIf(chromiumIsMissing()).each(shops)(
       await shoot('empty');
     });
 
-    test.each(kind.points)('dies %s "%s" of %s, and it is one order all the same', async (when, step) => {
-      const before = await read();
-      const processes = shop.processes;
-      const cancels = step === 'cancel order';
+    test.each(pointsFrom(kind.offset))(
+      'dies %s "%s" of %s, and it is one order all the same',
+      async (when, step) => {
+        const before = await read();
+        const processes = shop.processes;
+        const cancels = step === 'cancel order';
 
-      await page.getByRole('button', { name: `Crash ${when} ${step}`, exact: true }).click();
-      await page.getByText(`the process dies ${when} “${step}”`).waitFor();
-      await page.getByRole('button', { name: 'Buy' }).dblclick();
-      const reference = await decide(cancels ? 'Cancel' : 'Pay');
-      await expectEnd(reference, cancels ? 'Cancelled' : 'Delivered');
+        await page.getByRole('button', { name: `Crash ${when} ${step}`, exact: true }).click();
+        await page.getByText(`the process dies ${when} “${step}”`).waitFor();
+        await page.getByRole('button', { name: 'Buy' }).dblclick();
+        const reference = await decide(cancels ? 'Cancel' : 'Pay');
+        await expectEnd(reference, cancels ? 'Cancelled' : 'Delivered');
 
-      // The shop may have been killed by the very last step: the books are read from whoever comes after it.
-      await expect.poll(() => shop.processes).toBe(processes + 1);
-      await page.locator('#process[data-state=up]').waitFor();
-      const after = await read();
-      const made = after.orders.filter(({ id }) => !before.orders.some((order) => order.id === id));
-      expect(made.map((order) => order.reference)).toEqual([reference]);
-      expect(made[0]?.stages).toEqual(cancels ? [] : STAGES);
-      expect(after.books).toEqual({
-        supplied: before.books.supplied,
-        stock: before.books.stock - (cancels ? 0 : 1),
-        ordered: before.books.ordered + (cancels ? 0 : 1),
-        reserved: 0,
-      });
-    });
+        // The shop may have been killed by the very last step: the books are read from whoever comes after it.
+        await expect.poll(() => shop.processes).toBe(processes + 1);
+        await page.locator('#process[data-state=up]').waitFor();
+        const after = await read();
+        const made = after.orders.filter(({ id }) => !before.orders.some((order) => order.id === id));
+        expect(made.map((order) => order.reference)).toEqual([reference]);
+        expect(made[0]?.stages).toEqual(cancels ? [] : STAGES);
+        expect(after.books).toEqual({
+          supplied: before.books.supplied,
+          stock: before.books.stock - (cancels ? 0 : 1),
+          ordered: before.books.ordered + (cancels ? 0 : 1),
+          reserved: 0,
+        });
+      },
+    );
 
     test('a reload in the middle of a purchase goes on with the same key', async () => {
       const before = await read();
@@ -145,7 +153,7 @@ describe.skipIf(chromiumIsMissing()).each(shops)(
       await page.getByRole('button', { name: 'Buy' }).click();
       await page.waitForURL('**/provider/pay/**');
       await shoot('payment', false);
-      process.kill(shop.pid!, 'SIGKILL');
+      shop.kill();
       const reference = await decide('Pay');
       await expectEnd(reference, 'Delivered');
       await page.locator(`[data-reference="${reference}"] summary`).click();
@@ -177,10 +185,13 @@ describe.skipIf(chromiumIsMissing()).each(shops)(
       const { books } = await read();
       await page.getByRole('button', { name: 'Restock' }).click();
       await page.getByText(`${books.stock + 10} in stock.`).waitFor();
-      process.kill(shop.pid!, 'SIGKILL');
+      shop.kill();
       await page.getByRole('button', { name: 'Restock' }).click();
       await page.getByText(`${books.stock + 20} in stock.`).waitFor();
-      expect((await read()).books).toMatchObject({ stock: books.stock + 20, supplied: books.supplied + 20 });
+      expect((await read()).books).toMatchObject({
+        stock: books.stock + 20,
+        supplied: books.supplied + 20,
+      });
     });
 
     test('works with the keyboard alone', async () => {
@@ -210,5 +221,5 @@ describe.skipIf(chromiumIsMissing()).each(shops)(
         );
       expect(unnamed).toBe(0);
     });
-  },
-);
+  });
+}

@@ -1,0 +1,3 @@
+import { describeWidgetStore } from './widget-store.ts';
+
+describeWidgetStore({ server: 'express', database: 'embedded', offset: 0 });

@@ -1,0 +1,3 @@
+import { describeWidgetStore } from './widget-store.ts';
+
+describeWidgetStore({ server: 'koa', database: 'server', offset: 1 });
