@@ -22,8 +22,7 @@ afterAll(async () => {
 });
 
 const kinds: [kind: string, ...args: unknown[]][] = [
-  ['sleeper', 60_000],
-  ['sleeper', 2_500],
+  ['sleeper', 4_000],
   ['receiver'],
   ['getter', 'announcer'],
   ['parent', 'the child'],
@@ -38,7 +37,7 @@ test.each(kinds)('a cancellation from another process ends a %s within a second'
     await workers.noted(id, 'before');
     await expect
       .poll(async () => (await other.call('steps', id)).length, { interval: 5 })
-      .toBeGreaterThanOrEqual(kind === 'stubborn' ? 1 : kind === 'parent' ? 2 : 2);
+      .toBeGreaterThanOrEqual(kind === 'stubborn' ? 1 : 2);
     const asked = await other.call('cancel', id);
     const ended = await workers.noted(id, 'ended by WorkflowCancelledError');
     expect(ended.pid).toBe(runner.pid);
@@ -47,6 +46,21 @@ test.each(kinds)('a cancellation from another process ends a %s within a second'
     return ended.at - asked;
   });
   console.log(`${kind}: seen ${took} ms after it was asked for`);
+  expect(took).toBeLessThan(1000);
+});
+
+test('a parked workflow ends as well, and those who wait for it hear of it within a second', async () => {
+  const took = await quickest(1000, 3, async (attempt) => {
+    const id = `parked-${attempt}`;
+    await runner.call('start', 'sleeper', id, 60_000);
+    await expect.poll(async () => (await other.call('status', id))?.parked, { interval: 5 }).toBe(true);
+    const refused = expect(runner.call('result', id)).rejects.toThrow('AwaitedWorkflowCancelledError');
+    const asked = await other.call('cancel', id);
+    await refused;
+    expect(workers.notes(id).map(({ what }) => what)).toEqual(['before']);
+    return Date.now() - asked;
+  });
+  console.log(`parked: told ${took} ms after it was asked for`);
   expect(took).toBeLessThan(1000);
 });
 

@@ -30,9 +30,7 @@ test('a restarted process goes on with what its predecessor left within a second
     await second.kill();
     // Only the step that was running ran again.
     expect(workers.notes(id).length).toBeLessThanOrEqual(9);
-    expect((await Promise.all([0, 1, 2].map((i) => workers.notes(id, `step ${i}`).length))).join()).toBe(
-      '1,1,1',
-    );
+    for (const n of [0, 1, 2]) expect(workers.notes(id, `step ${n}`)).toHaveLength(1);
     return (resumed?.at ?? Infinity) - ready;
   });
   console.log(`resumed ${took} ms after ready`);

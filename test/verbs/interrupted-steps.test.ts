@@ -6,13 +6,9 @@ import { beforeEach, expect, test } from 'vitest';
 describeEachDriver('a step whose workflow is cancelled while it runs', (driver) => {
   let pawl: Pawl;
   let runs: string[];
-  let begun: PromiseWithResolvers;
+  let begun: ReturnType<typeof withResolvers>;
 
-  interface PromiseWithResolvers {
-    promise: Promise<void>;
-    resolve: () => void;
-  }
-  const withResolvers = (): PromiseWithResolvers => {
+  const withResolvers = () => {
     let resolve = () => {};
     const promise = new Promise<void>((done) => (resolve = done));
     return { promise, resolve };
@@ -123,28 +119,28 @@ describeEachDriver('a step whose workflow is cancelled while it runs', (driver) 
     expect(runs).toEqual(['run', 'cancelled']);
   });
 
-  test('rolls back and runs again if it is a transaction that threw what the signal said', async () => {
-    const table = `interrupted_${driver.freshSchema()}`;
-    await driver.sql(`CREATE TABLE ${table} (n int)`);
-    pawl.registerWorkflow(
-      () =>
-        seeing(() =>
-          pawl.runTransaction(
-            async (tx) => {
-              await tx.query(`INSERT INTO ${table} VALUES (1)`);
-              if (runs.push('run') > 1) return 'done';
-              begun.resolve();
-              // Embedded, a transaction holds the only connection: the cancellation has to be told here.
-              if (driver.server) await aborted(pawl.signal as AbortSignal);
-              throw new Error('not cancelled');
-            },
-            { name: 'transaction' },
+  // Embedded, a transaction holds the only connection: nobody can cancel beside it.
+  test.runIf(driver.server)(
+    'rolls back and runs again if it is a transaction that threw what the signal said',
+    async () => {
+      const table = `interrupted_${driver.freshSchema()}`;
+      await driver.sql(`CREATE TABLE ${table} (n int)`);
+      pawl.registerWorkflow(
+        () =>
+          seeing(() =>
+            pawl.runTransaction(
+              async (tx) => {
+                await tx.query(`INSERT INTO ${table} VALUES (1)`);
+                if (runs.push('run') > 1) return 'done';
+                return aborted(pawl.signal as AbortSignal);
+              },
+              { name: 'transaction' },
+            ),
           ),
-        ),
-      { name: 'transacts' },
-    );
-    if (!driver.server) return;
-    expect(await cancelAndResume('transacts')).toBe('done');
-    expect(await driver.sql(`SELECT n FROM ${table}`)).toEqual([{ n: 1 }]);
-  });
+        { name: 'transacts' },
+      );
+      expect(await cancelAndResume('transacts')).toBe('done');
+      expect(await driver.sql(`SELECT n FROM ${table}`)).toEqual([{ n: 1 }]);
+    },
+  );
 });

@@ -40,6 +40,18 @@ export class StepContext {
     return this.#controller.signal;
   }
 
+  /**
+   * The workflow was cancelled, the function knows, and threw: it was interrupted, which is no result of the step. A
+   * resume runs it again.
+   */
+  wasInterruptedBy(error: unknown): boolean {
+    const cancellation = this.#activation?.cancellation;
+    return (
+      cancellation !== undefined &&
+      (error === cancellation || this.#controller?.signal.reason === cancellation)
+    );
+  }
+
   /** The attempt is over, or out of time (then with a reason). */
   close(reason?: unknown): void {
     this.#unsubscribe?.();

@@ -179,6 +179,10 @@ class StepRun {
     const failed = (error: unknown) => {
       if (!close()) return;
       this.#emit('step.ended', attempt, error);
+      if (context.wasInterruptedBy(error)) {
+        this.#call.reject(activation.cancellation);
+        return;
+      }
       this.#failed(error, attempt);
     };
     const succeeded = (value: unknown) => {

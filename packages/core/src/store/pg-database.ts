@@ -70,7 +70,8 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       }
     },
     close: async () => {
-      pool.off('error', onPoolError);
+      // Connections of our pool may be lost after its end as well: its listener stays.
+      if (own === undefined) pool.off('error', onPoolError);
       // A connection that somebody still holds must not hold up the end.
       if (own)
         await Promise.race([own.end(), new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref())]);
