@@ -238,7 +238,9 @@ BEGIN
   END IF;
   INSERT INTO pawl.step (workflow_id, step_id, fence, seq, attempts, started_at, completed_at, kind, name, target,
     outcome, child_id, output, error)
-  SELECT p_new, s.step_id, 0, s.seq, s.attempts, s.started_at, s.completed_at, s.kind, s.name, s.target,
+  SELECT p_new, s.step_id, 0, s.seq, s.attempts, s.started_at, s.completed_at, s.kind, s.name,
+    -- What concerned itself concerns itself again.
+    CASE WHEN s.target = p_id AND s.kind IN ('send', 'getEvent', 'getResult') THEN p_new ELSE s.target END,
     s.outcome, s.child_id, s.output, s.error
   FROM pawl.step s WHERE s.workflow_id = p_id AND s.step_id < p_step AND s.completed_at IS NOT NULL;
   INSERT INTO pawl.event (workflow_id, key, seq, created_at, value)
