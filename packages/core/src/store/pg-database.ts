@@ -11,6 +11,7 @@ import type {
   Queryable,
   QueryResult,
   Row,
+  TextRow,
   TransactionOptions,
 } from './database.ts';
 import { abortedError, CommitUnknownError, ConnectionLostError } from './database.ts';
@@ -207,35 +208,42 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       else client = fresh;
       return fresh;
     };
-    return {
-      call: async (text, params) => {
-        const live = client ?? (await (connecting ??= connect().finally(() => (connecting = undefined))));
-        database.onStatement?.(text);
-        const silence = setTimeout(() => destroy(live), SILENCE_MS);
-        try {
-          const result = await live.query({
-            name: statementName(text),
-            text: qualify(text),
-            values: params as unknown[],
-            rowMode: 'array',
-            types: RAW_TYPES,
-          } as unknown as pg.QueryArrayConfig);
-          return result.rows;
-        } catch (error) {
-          if (client === live && classifyFault(error) === 'connection') {
-            client = undefined;
-            live.end().catch(() => {});
-          }
-          throw error;
-        } finally {
-          clearTimeout(silence);
+    const send = async (text: string, params: readonly unknown[]): Promise<TextRow[]> => {
+      const live = client ?? (await (connecting ??= connect().finally(() => (connecting = undefined))));
+      database.onStatement?.(text);
+      const silence = setTimeout(() => destroy(live), SILENCE_MS);
+      try {
+        const result = await live.query({
+          name: statementName(text),
+          text: qualify(text),
+          values: params as unknown[],
+          rowMode: 'array',
+          types: RAW_TYPES,
+        } as unknown as pg.QueryArrayConfig);
+        return result.rows;
+      } catch (error) {
+        if (client === live && classifyFault(error) === 'connection') {
+          client = undefined;
+          live.end().catch(() => {});
         }
+        throw error;
+      } finally {
+        clearTimeout(silence);
+      }
+    };
+    let last: Promise<unknown> = Promise.resolve();
+    return {
+      // In our own queue: a client of `pg` takes one query at a time.
+      call: (text, params) => {
+        const answer = last.then(() => send(text, params));
+        last = answer.catch(() => {});
+        return answer;
       },
       close: async () => {
         closed = true;
-        const last = client ?? (await connecting?.catch(() => undefined));
+        const left = client ?? (await connecting?.catch(() => undefined));
         client = undefined;
-        await last?.end().catch(() => {});
+        await left?.end().catch(() => {});
       },
     };
   }

@@ -73,13 +73,17 @@ export async function listenOnPostgres(
   };
 
   await connect();
+  let notified: Promise<unknown> = Promise.resolve();
   return {
     get connection() {
       return live;
     },
     notify: (channel, payloads) => {
       if (client === undefined || payloads.length === 0) return;
-      client.query('SELECT pg_notify($1, p) FROM unnest($2::text[]) p', [channel, payloads]).catch(() => {});
+      // One after another: a client of `pg` takes one query at a time.
+      notified = notified
+        .then(() => client?.query('SELECT pg_notify($1, p) FROM unnest($2::text[]) p', [channel, payloads]))
+        .catch(() => {});
     },
     close: async () => {
       closed = true;
