@@ -1,12 +1,13 @@
 // The life of one shop process, the same for Express and Koa: launch, listen, tell the supervisor, stop in order.
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { PawlError } from '@pawl/core';
 import { prepareShop, referenceOf } from './shop.ts';
 import { stopFeed } from './shop-feed.ts';
 import { pawl } from './workflows.ts';
 
 export async function serve(handler: RequestListener): Promise<void> {
-  await pawl.launch(); // from here on, whatever a dead process left unfinished goes on
+  await pawl.launch().catch(giveUp); // from here on, whatever a dead process left unfinished goes on
   await pawl.runTransaction(prepareShop);
   await tellWhatGoesOn();
 
@@ -29,6 +30,13 @@ export async function serve(handler: RequestListener): Promise<void> {
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
   process.on('disconnect', stop); // the supervisor is gone
+}
+
+/** No database, a wrong setting: the message says what to do, and nobody needs a stack for that. */
+function giveUp(error: unknown): never {
+  if (!(error instanceof PawlError)) throw error;
+  console.error(error.message);
+  process.exit(1);
 }
 
 /** For the log: what the process before this one left behind. */
