@@ -26,7 +26,7 @@ export function describeWidgetStore(kind: {
   /** Which moment of each step this run takes; see pointsFrom. */
   offset: number;
 }): void {
-  describeInBrowser(`the widget store on ${kind.server}, ${kind.database} database`, () => {
+  describeInBrowser(`widget store on ${kind.server}, ${kind.database} database`, { timeout: 90_000 }, () => {
     let database: TestDatabase | undefined;
     let shop: RunningShop;
     let browser: Browser;
@@ -83,7 +83,7 @@ export function describeWidgetStore(kind: {
       const response = await vi.waitUntil(async () => {
         const answer = await fetch(`${shop.url}/shop`);
         return answer.ok && answer;
-      }, 10_000);
+      }, 30_000);
       return (await response.json()) as Shop;
     }
 
@@ -103,7 +103,7 @@ export function describeWidgetStore(kind: {
     }
 
     test('an empty shop says so, and has a hundred widgets', async () => {
-      await expect.poll(() => page.locator('#stock').textContent()).toBe('100 in stock');
+      await expect.poll(() => page.locator('#stock').textContent(), { timeout: 10_000 }).toBe('100 in stock');
       expect(await page.getByText('No orders yet').isVisible()).toBe(true);
       await shoot('empty');
     });
@@ -122,7 +122,7 @@ export function describeWidgetStore(kind: {
         await expectEnd(reference, cancels ? 'Cancelled' : 'Delivered');
 
         // The shop may have been killed by the very last step: the books are read from whoever comes after it.
-        await expect.poll(() => shop.processes).toBe(processes + 1);
+        await expect.poll(() => shop.processes, { timeout: 30_000 }).toBe(processes + 1);
         await page.locator('#process[data-state=up]').waitFor();
         const after = await read();
         const made = after.orders.filter(({ id }) => !before.orders.some((order) => order.id === id));
@@ -167,7 +167,7 @@ export function describeWidgetStore(kind: {
       await page.getByText(`process ${processes} died. Process ${processes + 1} is on its way`).waitFor();
       await page.getByText(`Back: process ${processes + 1} goes on`).waitFor();
       await expect
-        .poll(() => page.locator('#lines').textContent())
+        .poll(() => page.locator('#lines').textContent(), { timeout: 10_000 })
         .toContain(`process ${processes} died: SIGKILL`);
     });
 
