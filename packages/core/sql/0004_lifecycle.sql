@@ -1,5 +1,5 @@
 -- Everything that moves a workflow from outside its own run: claim, wake, cancel, time out, resume, fork,
--- delete, takeover. Each locks the workflow rows it touches in order of id, then looks, then writes.
+-- delete. Each locks the workflow rows it touches in order of id, then looks, then writes.
 
 -- Journal rows of some workflows after a position, up to p_bytes; a last row of kind 'more' says where to go on.
 CREATE FUNCTION pawl.journal_page(p_ids text[], p_after_id text, p_after_step integer, p_bytes integer)
@@ -144,7 +144,7 @@ END $$;
 
 -- Ends workflows that have not ended: cancelled by a caller, or (p_due) past their deadline. Names who ran them.
 CREATE FUNCTION pawl.cancel(p_ids text[], p_children boolean, p_due boolean, p_error text)
-RETURNS TABLE (id text, owner bigint, was text)
+RETURNS TABLE (id text, owner bigint, was text, fence integer)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_now timestamptz;
@@ -157,14 +157,14 @@ BEGIN
     PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
     EXIT WHEN NOT p_children;
     WITH RECURSIVE tree AS (
-      SELECT i.id FROM unnest(v_ids) i(id)
+      SELECT i.id COLLATE "C" FROM unnest(v_ids) i(id)
       UNION SELECT w.id FROM pawl.workflow w JOIN tree ON w.parent_id = tree.id
     ) SELECT array_agg(tree.id) INTO v_ids FROM tree;
   END LOOP;
   v_now := pawl.clock();
   RETURN QUERY
   WITH old AS (
-    SELECT w.id, w.owner, w.status FROM pawl.workflow w
+    SELECT w.id, w.owner, w.status, w.fence FROM pawl.workflow w
     WHERE w.id = ANY (v_ids) AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED') AND (NOT p_due OR w.deadline <= v_now)
   ), ended AS (
     UPDATE pawl.workflow w SET status = 'CANCELLED', completed_at = v_now, updated_at = v_now, blocked = NULL,
@@ -173,7 +173,7 @@ BEGIN
   ), told AS (
     UPDATE pawl.waiter t SET fired = true FROM old WHERE t.target = old.id AND t.kind = 'r' AND NOT t.fired
   )
-  SELECT old.id, old.owner, old.status FROM old JOIN ended ON ended.id = old.id;
+  SELECT old.id, old.owner, old.status, old.fence FROM old JOIN ended ON ended.id = old.id;
 END $$;
 
 -- The owner has noticed a cancellation.
@@ -183,7 +183,7 @@ $$;
 
 -- Goes on from the last completed step: cancelled, given up, blocked, stranded or queued workflows. One that runs or
 -- waits is left alone. Names the ids that exist, and who ran them.
-CREATE FUNCTION pawl.resume(p_ids text[]) RETURNS TABLE (id text, owner bigint, changed boolean)
+CREATE FUNCTION pawl.resume(p_ids text[]) RETURNS TABLE (id text, owner bigint, changed boolean, fence integer)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_now timestamptz;
@@ -192,7 +192,7 @@ BEGIN
   v_now := pawl.clock();
   RETURN QUERY
   WITH old AS (
-    SELECT w.id, w.owner,
+    SELECT w.id, w.owner, w.fence,
       (w.status IN ('CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', 'ENQUEUED', 'DELAYED')
         OR w.status = 'PENDING' AND w.blocked IS NOT NULL
         -- Due for seconds and claimed by nobody: no process that serves its version is left.
@@ -205,7 +205,7 @@ BEGIN
       deadline = CASE WHEN w.deadline > v_now THEN w.deadline END, error = NULL
     FROM old WHERE w.id = old.id AND old.open
   )
-  SELECT old.id, old.owner, old.open FROM old;
+  SELECT old.id, old.owner, old.open, old.fence FROM old;
 END $$;
 
 -- A new workflow with the same input and the steps before p_step of another one. NULL if there is none.
@@ -257,7 +257,7 @@ BEGIN
 END $$;
 
 -- Forgets workflows. What still runs them finds them deleted at its next write.
-CREATE FUNCTION pawl.forget(p_ids text[]) RETURNS TABLE (id text, owner bigint)
+CREATE FUNCTION pawl.forget(p_ids text[]) RETURNS TABLE (id text, owner bigint, fence integer)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 BEGIN
   -- Placeholders stay, with the messages that are kept in them.
@@ -269,7 +269,7 @@ BEGIN
   DELETE FROM pawl.step s WHERE s.workflow_id = ANY (p_ids);
   DELETE FROM pawl.message m WHERE m.destination = ANY (p_ids);
   DELETE FROM pawl.event e WHERE e.workflow_id = ANY (p_ids);
-  RETURN QUERY DELETE FROM pawl.workflow w WHERE w.id = ANY (p_ids) RETURNING w.id, w.owner;
+  RETURN QUERY DELETE FROM pawl.workflow w WHERE w.id = ANY (p_ids) RETURNING w.id, w.owner, w.fence;
 END $$;
 
 -- A workflow that cannot go on here keeps its status, says why, and loses its owner.
@@ -287,137 +287,4 @@ CREATE FUNCTION pawl.rouse(p_id text) RETURNS void LANGUAGE plpgsql VOLATILE AS 
 BEGIN
   UPDATE pawl.workflow w SET wake_at = pawl.clock()
   WHERE w.id = p_id AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL;
-END $$;
-
--- Hands back what an executor still runs: all of it (p_gone false), or because it is gone, which counts as an
--- attempt. In batches; answers how many.
-CREATE FUNCTION pawl.release(p_executor bigint, p_gone boolean, p_limit integer) RETURNS integer
-LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
-DECLARE
-  v_now timestamptz;
-  v_ids text[];
-  v_count integer;
-BEGIN
-  SELECT array_agg(u.id) INTO v_ids
-  FROM (SELECT w.id FROM pawl.workflow w WHERE w.owner = p_executor AND w.status = 'PENDING' LIMIT p_limit) u;
-  IF v_ids IS NULL THEN
-    RETURN 0;
-  END IF;
-  PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
-  v_now := pawl.clock();
-  UPDATE pawl.workflow w
-  SET owner = NULL, wake_at = v_now, updated_at = v_now, attempts = w.attempts + p_gone::integer
-  WHERE w.id = ANY (v_ids) AND w.owner = p_executor AND w.status = 'PENDING';
-  GET DIAGNOSTICS v_count = ROW_COUNT;
-  RETURN greatest(v_count, 1);
-END $$;
-
--- Hands back what this executor owns and does not know of: a claim whose answer was lost, a block that could not be
--- written. Only what is older than a few seconds: starts under way are in the process's list by then.
-CREATE FUNCTION pawl.disown(p_executor bigint, p_known text[], p_age_ms float8) RETURNS integer
-LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
-DECLARE
-  v_now timestamptz := pawl.clock();
-  v_ids text[];
-  v_count integer;
-BEGIN
-  SELECT array_agg(w.id) INTO v_ids FROM pawl.workflow w
-  WHERE w.owner = p_executor AND w.status = 'PENDING' AND w.updated_at < v_now - p_age_ms * interval '1 millisecond'
-    AND NOT EXISTS (SELECT 1 FROM unnest(p_known) k(id) WHERE k.id = w.id);
-  IF v_ids IS NULL THEN
-    RETURN 0;
-  END IF;
-  PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
-  UPDATE pawl.workflow w SET owner = NULL, wake_at = v_now, updated_at = v_now
-  WHERE w.id = ANY (v_ids) AND w.owner = p_executor AND w.status = 'PENDING';
-  GET DIAGNOSTICS v_count = ROW_COUNT;
-  RETURN v_count;
-END $$;
-
--- Declares an executor gone, if it still is: its lock is free (and held here meanwhile) or its lease is over,
--- and it was not re-armed since the suspicion.
-CREATE FUNCTION pawl.declare_gone(p_number bigint, p_armed integer, p_class integer, p_alone boolean)
-RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-  v_now timestamptz := pawl.clock();
-  r pawl.executor;
-BEGIN
-  SELECT * INTO r FROM pawl.executor e WHERE e.number = p_number FOR UPDATE;
-  IF r.number IS NULL OR r.gone_at IS NOT NULL OR r.armed <> p_armed THEN
-    RETURN r.gone_at IS NOT NULL;
-  END IF;
-  IF NOT p_alone AND r.lease_until > v_now
-    AND NOT (r.locked AND pg_try_advisory_xact_lock(p_class, r.number::integer)) THEN
-    RETURN false;
-  END IF;
-  UPDATE pawl.executor e SET gone_at = v_now WHERE e.number = p_number;
-  RETURN true;
-END $$;
-
--- One round trip for all that a process asks twice a second. Rows: (what, id, detail, at).
-CREATE FUNCTION pawl.tick(
-  p_executor bigint, p_class integer, p_lease_ms float8, p_renew boolean, p_armed integer, p_locked boolean, p_alone boolean,
-  p_recv text[], p_topics text[], p_results text[], p_events text[], p_keys text[], p_error text
-) RETURNS TABLE (what text, id text, detail text, at float8)
-LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-DECLARE
-  v_now timestamptz := pawl.clock();
-  v_due text[];
-BEGIN
-  IF p_renew THEN
-    UPDATE pawl.executor e
-    SET lease_until = v_now + p_lease_ms * interval '1 millisecond', armed = p_armed, locked = p_locked
-    WHERE e.number = p_executor AND e.gone_at IS NULL;
-    IF NOT FOUND THEN
-      RETURN QUERY SELECT 'lost', NULL::text, NULL::text, NULL::float8;
-      RETURN;
-    END IF;
-  END IF;
-
-  SELECT array_agg(u.id) INTO v_due FROM (
-    SELECT w.id FROM pawl.workflow w
-    WHERE w.deadline <= v_now AND w.deadline IS NOT NULL AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED')
-    ORDER BY w.deadline LIMIT 200) u;
-  IF v_due IS NOT NULL THEN
-    RETURN QUERY SELECT 'cancelled', c.id, c.owner::text, NULL::float8 FROM pawl.cancel(v_due, false, true, p_error) c;
-  END IF;
-
-  RETURN QUERY SELECT 'cancelled', w.id, w.owner::text, NULL::float8
-  FROM pawl.workflow w WHERE w.owner = p_executor AND w.status = 'CANCELLED' LIMIT 500;
-  IF EXISTS (SELECT 1 FROM pawl.waiter t WHERE t.fired) THEN
-    RETURN QUERY SELECT 'fired', NULL::text, NULL::text, NULL::float8;
-  END IF;
-  IF EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
-    AND w.wake_at <= v_now) THEN
-    RETURN QUERY SELECT 'ready', NULL::text, NULL::text, NULL::float8;
-  END IF;
-  RETURN QUERY
-  SELECT CASE WHEN e.gone_at IS NULL THEN 'suspect' ELSE 'gone' END, e.number::text, e.armed::text, NULL::float8
-  FROM pawl.executor e
-  WHERE e.number <> p_executor AND CASE
-    -- One that was declared gone too early may have gone on starting workflows; and its taker may have died.
-    WHEN e.gone_at IS NOT NULL THEN EXISTS (
-      SELECT 1 FROM pawl.workflow w WHERE w.owner = e.number AND w.status = 'PENDING')
-    -- Nobody could renew while the server was down: leases count from its start when that is later.
-    ELSE p_alone OR e.lease_until <= v_now
-        AND pg_postmaster_start_time() + p_lease_ms * interval '1 millisecond' <= clock_timestamp()
-      OR e.locked AND pg_try_advisory_xact_lock_shared(p_class, e.number::integer)
-    END;
-  IF p_recv <> '{}' THEN
-    RETURN QUERY
-    SELECT 'message', u.id, u.topic, NULL::float8 FROM unnest(p_recv, p_topics) u(id, topic)
-    WHERE EXISTS (SELECT 1 FROM pawl.message m
-                  WHERE m.destination = u.id AND m.topic = u.topic AND m.consumed_by IS NULL);
-  END IF;
-  IF p_results <> '{}' THEN
-    RETURN QUERY
-    SELECT 'result', w.id, NULL::text, NULL::float8 FROM unnest(p_results) u(id) JOIN pawl.workflow w ON w.id = u.id
-      AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED');
-  END IF;
-  IF p_events <> '{}' THEN
-    RETURN QUERY
-    SELECT 'event', u.id, u.key, NULL::float8 FROM unnest(p_events, p_keys) u(id, key)
-    WHERE EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = u.id AND e.key = u.key);
-  END IF;
-  RETURN QUERY SELECT 'clock', NULL::text, NULL::text, pawl.epoch_ms(pawl.clock());
 END $$;

@@ -84,11 +84,15 @@ export function createJournal(options: JournalOptions): Journal {
       inFlight--;
       for (const operation of batch) hold(operation, -1);
       schedule();
-      if (inFlight === 0 && queue.length === 0) {
-        for (const waiter of waiters.splice(0)) waiter();
-      }
+      settled();
     });
     schedule();
+  };
+
+  const isSettled = (): boolean => inFlight === 0 && queue.length === 0 && aside.size === 0;
+
+  const settled = (): void => {
+    if (isSettled()) for (const waiter of waiters.splice(0)) waiter();
   };
 
   /** The next operations whose keys are free, in order. */
@@ -204,28 +208,27 @@ export function createJournal(options: JournalOptions): Journal {
   /** Waits for somebody's lock outside of the lanes. What has a key in common waits behind it: nothing overtakes. */
   const setAside = (operation: JournalOperation): void => {
     const waiting: JournalOperation[] = [];
-    const keys = keysOf(operation);
-    for (const key of keys) aside.set(key, waiting);
     join(waiting, operation);
     setTimeout(() => {
-      for (const key of keys) aside.delete(key);
+      for (const [key, list] of aside) if (list === waiting) aside.delete(key);
       for (const each of waiting) hold(each, -1);
       queue = waiting.concat(queue);
       schedule();
+      settled();
     }, LOCK_PAUSE_MS);
   };
 
   const joinAside = (operation: JournalOperation): boolean => {
     if (aside.size === 0) return false;
-    const waiting = keysOf(operation)
-      .map((key) => aside.get(key))
-      .find((found) => found !== undefined);
-    if (waiting !== undefined) join(waiting, operation);
-    return waiting !== undefined;
+    const waiting = keysOf(operation).findLast((key) => aside.has(key));
+    if (waiting === undefined) return false;
+    join(aside.get(waiting) as JournalOperation[], operation);
+    return true;
   };
 
-  /** Its keys stay held after its flush lets go of them. */
+  /** All its keys wait with it, and stay held after its flush lets go of them. */
   const join = (waiting: JournalOperation[], operation: JournalOperation): void => {
+    for (const key of keysOf(operation)) aside.set(key, waiting);
     waiting.push(operation);
     hold(operation, 1);
   };
@@ -244,12 +247,10 @@ export function createJournal(options: JournalOptions): Journal {
       schedule();
     },
     starting: () => [...starting],
-    drained: () =>
-      inFlight === 0 && queue.length === 0
-        ? Promise.resolve()
-        : new Promise((resolve) => waiters.push(resolve)),
+    drained: () => (isSettled() ? Promise.resolve() : new Promise((resolve) => waiters.push(resolve))),
     close: () => {
       closed = true;
+      for (const operation of queue) tellCaller(operation, undefined);
       queue = [];
       for (const waiter of waiters.splice(0)) waiter();
     },

@@ -2,7 +2,7 @@
 // policy says. A start is durable before anybody hears of it.
 
 import { randomInt, randomUUID } from 'node:crypto';
-import { sameInput } from '../codec/index.ts';
+import { childWorkflowID, sameInput } from '../codec/index.ts';
 import { WorkflowConflictError, WorkflowIDInUseError } from '../errors/index.ts';
 import type { Queryable } from '../store/database.ts';
 import { flushWithin } from '../store/flush.ts';
@@ -158,7 +158,7 @@ export function startChild(
   const row = parent.recorded(stepID, 'start', name);
   if (row === 'refused') return new Promise(() => {});
   return new Promise<string>((resolve, reject) => {
-    let childID = request.workflowID ?? `${parent.workflowID}-${stepID}`;
+    let childID = request.workflowID ?? childWorkflowID(parent.workflowID, stepID);
     const deliver = (recorded: Recorded) => settle(host, recorded, () => resolve(childID), reject);
     if (row?.completed) {
       childID = row.childID ?? childID;

@@ -22,6 +22,7 @@ import {
   tick,
   type TickResult,
 } from '../store/executors.ts';
+import { classifyFault } from '../store/faults.ts';
 import { cancelNoticed, wake } from '../store/lifecycle.ts';
 import type { Aftermath } from '../store/operations.ts';
 import { schemaClass } from '../store/schema-name.ts';
@@ -54,7 +55,8 @@ export interface Executor {
   tickNow(): Promise<void>;
   onAftermath(aftermath: Aftermath): void;
   onHint(workflowID: string): void;
-  onCancelled(workflowID: string): void;
+  /** `fence` of the run that was cancelled: word of it may come late, when a resume has begun the next one. */
+  onCancelled(workflowID: string, fence: number): void;
   /** A call that moves ownership failed, and may have taken effect. */
   doubt(): void;
 }
@@ -152,7 +154,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       });
     } catch (error) {
       mustRenew = true;
-      judgeAfter = performance.now() + options.leaseMs;
+      if (classifyFault(error) === 'connection') judgeAfter = performance.now() + options.leaseMs;
       doubt();
       throw error;
     }
@@ -197,11 +199,11 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   const tellCancelled = (cancelled: TickResult['cancelled']): void => {
     const mine: string[] = [];
-    for (const { workflowID, executor } of cancelled) {
+    for (const { workflowID, executor, fence } of cancelled) {
       if (executor === engine.executor) {
         mine.push(workflowID);
-        onCancelled(workflowID);
-      } else if (executor !== null) hints.tell(executor, 'c', workflowID);
+        onCancelled(workflowID, fence);
+      } else if (executor !== null) hints.tellCancelled(executor, workflowID, fence);
     }
     if (cancelled.length > 0) passOn();
     if (mine.length > 0) cancelNoticed(lane, engine.executor, mine).catch(() => {});
@@ -281,7 +283,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
             claimer.request();
             hints.ready();
           } else if (executor === engine.executor) onHint(workflowID);
-          else hints.tell(executor, 'w', workflowID);
+          else hints.tell(executor, workflowID);
         }
         if (woken.length >= 500) wakeAgain = true;
       }
@@ -302,9 +304,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
     watcher.poke(workflowID);
   };
 
-  const onCancelled = (workflowID: string): void => {
+  const onCancelled = (workflowID: string, fence: number): void => {
     const activation = engine.activations.get(workflowID);
-    if (activation !== undefined) engine.cancelled(activation);
+    if (activation?.fence === fence) engine.cancelled(activation);
     watcher.poke(workflowID);
   };
 
@@ -312,7 +314,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
     if (ticking !== undefined) return ticking.then(() => (stopped ? undefined : tickNow()));
     clearTimeout(timer);
     ticking = runTick()
-      .catch((error: unknown) => engine.logger.debug({ err: error }, 'A tick failed'))
+      .catch((error: unknown) =>
+        engine.logger.warn({ err: error }, 'A tick failed; the next one tries again'),
+      )
       .finally(() => {
         ticking = undefined;
         if (!stopped) timer = setTimeout(() => void tickNow(), TICK_MS);
@@ -380,7 +384,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
         claimer.request();
         hints.ready();
       }
-      for (const { executor, workflowID } of aftermath.hints) hints.tell(executor, 'w', workflowID);
+      for (const { executor, workflowID } of aftermath.hints) hints.tell(executor, workflowID);
     },
   };
 }

@@ -2,7 +2,8 @@
 // and gathered per turn; a lost hint costs one tick, never a message.
 //
 //   pawl:{schema}            'r'       something became claimable
-//   pawl:{schema}:{number}   'w{id}'   look at this workflow       'c{id}'   it was cancelled or moved
+//   pawl:{schema}:{number}   'w{id}'   look at this workflow
+//                            'c{fence} {id}'   this run of it was cancelled or moved
 
 import type { Database, Listener, Queryable } from '../store/database.ts';
 import { schemaClass } from '../store/schema-name.ts';
@@ -17,7 +18,8 @@ export interface Hints {
   /** A parked or handed-over workflow became due. */
   ready(): void;
   /** To the process that runs or waits for it. */
-  tell(executor: number, kind: 'w' | 'c', workflowID: string): void;
+  tell(executor: number, workflowID: string): void;
+  tellCancelled(executor: number, workflowID: string, fence: number): void;
   /** The listening connection, while there is one. */
   readonly connection: Queryable | undefined;
   close(): Promise<void>;
@@ -26,7 +28,7 @@ export interface Hints {
 export interface HintHandlers {
   onReady: () => void;
   onWorkflow: (workflowID: string) => void;
-  onCancelled: (workflowID: string) => void;
+  onCancelled: (workflowID: string, fence: number) => void;
 }
 
 const MAX_PAYLOAD = 7000;
@@ -62,13 +64,17 @@ export function createHints(database: Database, handlers: HintHandlers): Hints {
         onLost,
         onMessage: (_channel, payload) => {
           if (payload === 'r') handlers.onReady();
-          else if (payload.startsWith('c')) handlers.onCancelled(payload.slice(1));
-          else if (payload.startsWith('w')) handlers.onWorkflow(payload.slice(1));
+          else if (payload.startsWith('c')) {
+            const cut = payload.indexOf(' ');
+            handlers.onCancelled(payload.slice(cut + 1), Number(payload.slice(1, cut)));
+          } else if (payload.startsWith('w')) handlers.onWorkflow(payload.slice(1));
         },
       });
     },
     ready: () => post(everyone, 'r'),
-    tell: (executor, kind, workflowID) => post(`${everyone}:${executor}`, kind + workflowID),
+    tell: (executor, workflowID) => post(`${everyone}:${executor}`, `w${workflowID}`),
+    tellCancelled: (executor, workflowID, fence) =>
+      post(`${everyone}:${executor}`, `c${fence} ${workflowID}`),
     get connection() {
       return listener?.connection;
     },
