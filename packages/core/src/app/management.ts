@@ -152,9 +152,9 @@ export async function cancelWorkflows(
     const { database, engine, executor, hints } = core.outsideTransaction('cancelWorkflow');
     for (const id of ids) checkWorkflowID(id);
     const ended = await again(() => cancel(database, ids, options.cancelChildren ?? false));
-    for (const { workflowID, executor: owner } of ended) {
-      if (owner === engine.executor) executor.onCancelled(workflowID);
-      else if (owner !== null) hints.tell(owner, 'c', workflowID);
+    for (const { workflowID, executor: owner, fence } of ended) {
+      if (owner === engine.executor) executor.onCancelled(workflowID, fence);
+      else if (owner !== null) hints.tellCancelled(owner, workflowID, fence);
     }
     if (ended.length > 0) executor.onAftermath({ fired: true, ready: false, hints: [] });
   });
@@ -166,11 +166,11 @@ export async function resumeWorkflows(core: PawlCore, ids: readonly string[]): P
     for (const id of ids) checkWorkflowID(id);
     const found = await again(() => resume(database, ids));
     for (const id of ids) if (!found.some((f) => f.workflowID === id)) throw new NonExistentWorkflowError(id);
-    for (const { workflowID, executor, changed } of found) {
+    for (const { workflowID, executor, changed, fence } of found) {
       if (!changed) continue;
       const activation = engine.activations.get(workflowID);
-      if (activation !== undefined) engine.gone(activation, 'superseded');
-      if (executor !== null && executor !== engine.executor) hints.tell(executor, 'c', workflowID);
+      if (activation?.fence === fence) engine.gone(activation, 'superseded');
+      if (executor !== null && executor !== engine.executor) hints.tellCancelled(executor, workflowID, fence);
     }
     if (found.some((f) => f.changed)) claimSoon();
   });
@@ -217,10 +217,10 @@ export async function deleteWorkflow(core: PawlCore, workflowID: string): Promis
     const { database, engine, executor, hints } = core.outsideTransaction('deleteWorkflow');
     const gone = await again(() => forget(database, [checkWorkflowID(workflowID)]));
     if (gone.length === 0) throw new NonExistentWorkflowError(workflowID);
-    for (const { executor: owner } of gone) {
+    for (const { executor: owner, fence } of gone) {
       const activation = engine.activations.get(workflowID);
-      if (activation !== undefined) engine.gone(activation, 'deleted');
-      if (owner !== null && owner !== engine.executor) hints.tell(owner, 'w', workflowID);
+      if (activation?.fence === fence) engine.gone(activation, 'deleted');
+      if (owner !== null && owner !== engine.executor) hints.tell(owner, workflowID);
     }
     executor.onAftermath({ fired: true, ready: false, hints: [] });
   });

@@ -113,7 +113,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const hints = createHints(database, {
     onReady: () => claimer.request(),
     onWorkflow: (workflowID) => executor.onHint(workflowID),
-    onCancelled: (workflowID) => executor.onCancelled(workflowID),
+    onCancelled: (workflowID, fence) => executor.onCancelled(workflowID, fence),
   });
   const claimer = createClaimer(engine, controlLane, config.versioning === 'patch', () => executor.doubt());
   const executor: Executor = createExecutor({

@@ -72,7 +72,7 @@ export interface TickResult {
   lost: boolean;
   ready: boolean;
   fired: boolean;
-  cancelled: { workflowID: string; executor: number | null }[];
+  cancelled: { workflowID: string; executor: number | null; fence: number }[];
   /** Perhaps dead; `gone`: declared so, and something of it is still to be taken over. */
   suspects: { number: number; armed: number; gone: boolean }[];
   /** Workflows with unread messages. */
@@ -130,6 +130,7 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
       result.cancelled.push({
         workflowID: id as string,
         executor: detail === null || detail === undefined ? null : Number(detail),
+        fence: Number(at),
       });
     }
   }

@@ -181,12 +181,20 @@ export async function watch(lane: Lane, options: WatchOptions): Promise<Watched[
 export interface Owned {
   workflowID: string;
   executor: number | null;
+  /** That of the run which this concerns: a later one may have begun by the time the answer is read. */
+  fence: number;
+}
+
+interface OwnedRow {
+  id: string;
+  owner: string | number | null;
+  fence: number;
 }
 
 /** Cancels what has not ended; names what it cancelled and who ran it. */
 export async function cancel(on: Queryable, ids: readonly string[], children: boolean): Promise<Owned[]> {
-  const { rows } = await on.query<{ id: string; owner: string | number | null }>(
-    'SELECT id, owner FROM pawl.cancel($1::text::text[], $2::text::boolean, false, NULL)',
+  const { rows } = await on.query<OwnedRow>(
+    'SELECT id, owner, fence FROM pawl.cancel($1::text::text[], $2::text::boolean, false, NULL)',
     [textArray(ids), String(children)],
   );
   return rows.map(owned);
@@ -204,8 +212,8 @@ export async function resume(
   on: Queryable,
   ids: readonly string[],
 ): Promise<(Owned & { changed: boolean })[]> {
-  const { rows } = await on.query<{ id: string; owner: string | number | null; changed: boolean }>(
-    'SELECT id, owner, changed FROM pawl.resume($1::text::text[])',
+  const { rows } = await on.query<OwnedRow & { changed: boolean }>(
+    'SELECT id, owner, changed, fence FROM pawl.resume($1::text::text[])',
     [textArray(ids)],
   );
   return rows.map((row) => ({ ...owned(row), changed: row.changed }));
@@ -230,10 +238,9 @@ export async function fork(on: Queryable, options: ForkOptions): Promise<'forked
 
 /** Deletes workflows with all that belongs to them. */
 export async function forget(on: Queryable, ids: readonly string[]): Promise<Owned[]> {
-  const { rows } = await on.query<{ id: string; owner: string | number | null }>(
-    'SELECT id, owner FROM pawl.forget($1::text::text[])',
-    [textArray(ids)],
-  );
+  const { rows } = await on.query<OwnedRow>('SELECT id, owner, fence FROM pawl.forget($1::text::text[])', [
+    textArray(ids),
+  ]);
   return rows.map(owned);
 }
 
@@ -250,6 +257,6 @@ export async function block(lane: Lane, workflowID: string, fence: number, reaso
   ]);
 }
 
-function owned(row: { id: string; owner: string | number | null }): Owned {
-  return { workflowID: row.id, executor: row.owner === null ? null : Number(row.owner) };
+function owned({ id, owner, fence }: OwnedRow): Owned {
+  return { workflowID: id, executor: owner === null ? null : Number(owner), fence };
 }
