@@ -1,11 +1,5 @@
 // send and recv: first in, first out per destination and topic, each message once.
-import {
-  defineTopic,
-  NonExistentWorkflowError,
-  type Pawl,
-  ValidationError,
-  type Workflow,
-} from '@pawl/core';
+import { defineTopic, NonExistentWorkflowError, type Pawl, ValidationError, type Workflow } from '@pawl/core';
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { beforeAll, expect, test } from 'vitest';
 
@@ -44,9 +38,7 @@ describeEachDriver('messages', (driver) => {
     const [handle] = await Promise.all([
       startReceiver('at-once', 'topic', 200),
       // The first ones meet nobody: they are kept.
-      ...Array.from({ length: 100 }, (_, i) =>
-        pawl.send('at-once', i, 'topic', { onMissing: 'park' }),
-      ),
+      ...Array.from({ length: 100 }, (_, i) => pawl.send('at-once', i, 'topic', { onMissing: 'park' })),
     ]);
     await Promise.all(Array.from({ length: 100 }, (_, i) => send(100 + i)));
     expect(await handle.getResult()).toEqual(Array.from({ length: 200 }, (_, i) => i));
@@ -56,9 +48,7 @@ describeEachDriver('messages', (driver) => {
     const handle = await startReceiver('from-workflow', 'topic', 101);
     const sender = workflow(async () => {
       for (let i = 0; i < 50; i++) await pawl.send('from-workflow', i, 'topic');
-      await Promise.all(
-        Array.from({ length: 50 }, (_, i) => pawl.send('from-workflow', 50 + i, 'topic')),
-      );
+      await Promise.all(Array.from({ length: 50 }, (_, i) => pawl.send('from-workflow', 50 + i, 'topic')));
       await pawl.recv('go', 600);
     });
     await pawl.startWorkflow(sender, { workflowID: 'sender' })();
@@ -256,10 +246,7 @@ describeEachDriver('messages', (driver) => {
 
   test('and a timeout race deterministically', async () => {
     const racing = workflow(async () => {
-      const first = await Promise.race([
-        pawl.recv<string>('topic', 600),
-        pawl.sleep(30).then(() => 'slept'),
-      ]);
+      const first = await Promise.race([pawl.recv<string>('topic', 600), pawl.sleep(30).then(() => 'slept')]);
       await pawl.runStep(() => 1);
       return first;
     });

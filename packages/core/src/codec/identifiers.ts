@@ -1,5 +1,6 @@
 // Owns what may be the id of a workflow, or the name of anything.
 // Never knows which ids are taken.
+import { createHash } from 'node:crypto';
 import { ValidationError } from '../errors/index.ts';
 
 const MAX_LENGTH = 255;
@@ -8,6 +9,16 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 /** @throws ValidationError unless it is a string of 1 to 255 characters that Postgres can keep */
 export function checkWorkflowID(id: unknown): string {
   return check(id, 'workflow ID');
+}
+
+/** `{parent}-{step}`, the id of a child that nobody named; where that is too long, its beginning and a hash of it. */
+export function childWorkflowID(parentID: string, stepID: number): string {
+  const id = `${parentID}-${stepID}`;
+  if (id.length <= MAX_LENGTH) return id;
+  const characters = [...id];
+  if (characters.length <= MAX_LENGTH) return id;
+  const hash = createHash('sha256').update(id).digest('base64url').slice(0, 22);
+  return `${characters.slice(0, MAX_LENGTH - hash.length - 1).join('')}-${hash}`;
 }
 
 /**
