@@ -133,7 +133,8 @@ export async function listWorkflowSteps(core: PawlCore, workflowID: string): Pro
   return rows.map((row) => ({
     stepID: row.step_id,
     kind: row.kind,
-    name: row.name ?? row.kind,
+    // A message is known by its topic, on both ends.
+    name: row.name ?? (row.kind === 'recv' && row.target ? row.target : row.kind),
     output: core.codec.decode(row.output),
     error: row.error === null ? null : core.codec.decodeError(row.error),
     childWorkflowID: row.child_id ?? (row.kind === 'getResult' ? row.target : null),
