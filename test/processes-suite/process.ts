@@ -36,8 +36,6 @@ function bundle(file: string): Promise<string> {
       target: 'node20',
       conditions: ['@pawl/source'],
       external: ['pg', '@electric-sql/pglite', '@opentelemetry/api'],
-      sourcemap: 'inline',
-      sourcesContent: false,
     }).then(({ outputFiles }) => outputFiles[0]?.text ?? '');
     bundles.set(file, text);
   }
