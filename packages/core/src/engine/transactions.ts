@@ -97,6 +97,8 @@ async function execute<R>(
   });
   activation.running++;
   const startedAt = performance.now();
+  /** Places in the order that a COMMIT without an answer may have recorded: what comes after them waits until it is known. */
+  const unknown: Slot[] = [];
   try {
     for (let attempt = 0, conflicts = 0; ; attempt++) {
       if (activation.state !== 'running' && activation.state !== 'cancelled') return;
@@ -128,9 +130,11 @@ async function execute<R>(
         );
         return;
       } catch (error) {
-        if (slot !== undefined) activation.delivery.drop(slot);
+        if (slot !== undefined && !(error instanceof CommitUnknownError)) activation.delivery.drop(slot);
         if (error instanceof Refusal) {
-          refuse(host, activation, error.answer, call);
+          const { at } = error.answer;
+          const place = unknown.findIndex(({ seq }) => seq === at);
+          refuse(host, activation, error.answer, call, unknown.splice(place, place < 0 ? 0 : 1)[0]);
           return;
         }
         // Interrupted and rolled back: no result. A resume runs it again.
@@ -138,6 +142,7 @@ async function execute<R>(
           call.reject(error);
           return;
         }
+        if (slot !== undefined && error instanceof CommitUnknownError) unknown.push(slot);
         const fault = classifyTransactionFault(error);
         if (fault === 'refused') {
           recordResult(
@@ -166,6 +171,7 @@ async function execute<R>(
     }
   } finally {
     activation.running--;
+    for (const slot of unknown) activation.delivery.drop(slot);
   }
 }
 
@@ -204,9 +210,14 @@ async function checkpoint(
 }
 
 /** The record that stands there is the one: 'written' too, by the run whose COMMIT was not answered. */
-function refuse(host: EngineHost, activation: Activation, answer: Answer, call: Call): void {
+function refuse(
+  host: EngineHost,
+  activation: Activation,
+  answer: Answer,
+  call: Call,
+  slot: Slot = activation.delivery.reserve(),
+): void {
   if (answer.outcome === 'adopted' || answer.outcome === 'written') {
-    const slot = activation.delivery.reserve();
     activation.delivery.resolve(slot, () =>
       call.deliver({ output: answer.output, error: answer.error, outcome: null }),
     );

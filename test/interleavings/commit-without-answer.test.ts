@@ -1,0 +1,64 @@
+// A COMMIT whose answer is lost keeps its place in the order of results: a replay sees the order that the first run saw.
+import { Pawl } from '@pawl/core';
+import { createDatabase, type TestDatabase } from '@pawl/test-support';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { internals } from '../../packages/core/src/app/internals.ts';
+import { CommitUnknownError } from '../../packages/core/src/store/database.ts';
+import { quiet } from '../support/drivers.ts';
+
+let database: TestDatabase;
+let pawl: Pawl;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  pawl = new Pawl({ database: database.url, logger: quiet });
+  await pawl.launch();
+});
+
+afterAll(async () => {
+  await pawl.shutdown({ graceSeconds: 0 });
+  await database.drop();
+});
+
+test.each([
+  ['that took effect', true],
+  ['that did not', false],
+])('one %s', async (_, committed) => {
+  const { database: own } = internals(pawl);
+  const transaction = own.transaction.bind(own);
+  let recorded = () => {};
+  const stepRecorded = new Promise<void>((resolve) => (recorded = resolve));
+  own.transaction = async (options, body) => {
+    own.transaction = transaction;
+    await transaction(options, async (tx) => {
+      await body(tx);
+      if (!committed) throw new Error('lost on the way');
+    }).catch(() => {});
+    // Meanwhile the other branch gets its result.
+    recorded();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    throw new CommitUnknownError('The connection was lost while COMMIT was under way.');
+  };
+
+  const orders: string[] = [];
+  const racing = pawl.registerWorkflow(
+    async () => {
+      const order: string[] = [];
+      await Promise.all([
+        pawl.runTransaction(async (tx) => void (await tx.query('SELECT 1'))).then(() => order.push('paid')),
+        pawl.runStep(() => stepRecorded, { name: 'other' }).then(() => order.push('other')),
+      ]);
+      orders.push(order.join());
+      await pawl.recv('go', 600);
+      return order.join();
+    },
+    { name: `racing-${committed}` },
+  );
+  const handle = await pawl.startWorkflow(racing)();
+  await expect.poll(() => orders.length, { interval: 5 }).toBe(1);
+  await pawl.shutdown({ graceSeconds: 0 });
+  await pawl.launch();
+  await pawl.send(handle.workflowID, 1, 'go');
+  const result = await pawl.retrieveWorkflow<string>(handle.workflowID).getResult({ timeoutSeconds: 10 });
+  expect(orders).toEqual([result, result]);
+});
