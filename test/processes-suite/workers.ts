@@ -9,7 +9,7 @@ import type { Worker } from './processes/worker.ts';
 
 const WORKER = new URL('processes/worker.ts', import.meta.url);
 
-export interface Note {
+interface Note {
   at: number;
   pid: number;
   workflowID: string;
@@ -27,7 +27,7 @@ export interface Workers {
   end(): Promise<void>;
 }
 
-export interface WorkerOptions {
+interface WorkerOptions {
   config?: PawlConfig;
   /** Workflows that this one does not register. */
   without?: string[];

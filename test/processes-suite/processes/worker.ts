@@ -87,6 +87,12 @@ const workflows = {
     await pawl.setEvent('announced', Date.now());
     return Date.now();
   },
+  poison: () =>
+    pawl.runStep(() => {
+      note('poison');
+      process.kill(process.pid, 'SIGKILL');
+    }),
+  fragile: () => waiting(() => pawl.recv('never', Infinity)),
   limited: () => waiting(() => pawl.recv('never', Infinity)),
 };
 const stubbornSteps = new Set<string>();
@@ -96,6 +102,8 @@ for (const [name, fn] of Object.entries(workflows)) {
     pawl.registerWorkflow(fn as (...args: unknown[]) => Promise<unknown>, {
       name,
       ...(name === 'limited' && { timeout: 700 }),
+      ...(name === 'poison' && { maxRecoveryAttempts: 2 }),
+      ...(name === 'fragile' && { maxRecoveryAttempts: 0 }),
     });
 }
 
