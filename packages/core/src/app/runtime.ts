@@ -33,7 +33,7 @@ export interface Runtime {
 }
 
 /** Something that may take for ever; `looked`: it is known whether it was there from the first. */
-export interface Awaiting<T> {
+interface Awaiting<T> {
   promise: Promise<T>;
   looked: Promise<void>;
   abandon: () => void;

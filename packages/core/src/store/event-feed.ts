@@ -8,7 +8,7 @@ export interface Watch {
   readonly after: number;
 }
 
-export interface FeedEvent {
+interface FeedEvent {
   readonly seq: number;
   readonly key: string;
   /** Serialized; null is the stored undefined. */

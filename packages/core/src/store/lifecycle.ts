@@ -134,7 +134,7 @@ function numeric(text: string | null | undefined): number | null {
   return text === null || text === undefined ? null : Number(text);
 }
 
-/** Hints to send: 0 stands for any executor. */
+/** Hints to send: 0 stands for any executor, -1 for those whose rows somebody holds. */
 export async function wake(lane: Lane): Promise<{ executor: number; workflowID: string }[]> {
   const rows = await lane.call('SELECT executor, id FROM pawl.wake(500)', []);
   return rows.map(([executor, id]) => ({ executor: Number(executor), workflowID: id as string }));

@@ -10,13 +10,13 @@ import { quoteIdentifier, schemaClass } from './schema-name.ts';
 const DIRECTORY = new URL('../../sql/', import.meta.url);
 const LOCK = 0x7061776c;
 
-export interface Migration {
+interface Migration {
   number: number;
   name: string;
   text: string;
 }
 
-export function readMigrations(): Migration[] {
+function readMigrations(): Migration[] {
   return readdirSync(fileURLToPath(DIRECTORY))
     .filter((file) => /^\d{4}_.*\.sql$/.test(file))
     .sort()
@@ -92,7 +92,7 @@ function withSafeQuotes(text: string, schema: string): string {
 }
 
 /** Statements end with a semicolon at the end of a line, outside `$tag$` bodies. PGlite takes one at a time. */
-export function splitStatements(text: string): string[] {
+function splitStatements(text: string): string[] {
   const statements: string[] = [];
   let current = '';
   let inBody = false;

@@ -25,7 +25,7 @@ export interface Answer {
 }
 
 /** The running workflow in whose name an operation is written. */
-export interface Fenced {
+interface Fenced {
   workflowID: string;
   fence: number;
   stepID: number | null;
@@ -80,7 +80,7 @@ export interface StepPart {
   durationMs: number | null;
 }
 
-export interface EventPart {
+interface EventPart {
   key: string;
   value: string | null;
   once: boolean;
@@ -95,7 +95,7 @@ export interface MessagePart {
   park: boolean;
 }
 
-export interface EndPart {
+interface EndPart {
   status: 'SUCCESS' | 'ERROR';
   output: string | null;
   error: string | null;

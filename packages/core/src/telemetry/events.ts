@@ -1,7 +1,7 @@
 // The engine's events: one typed map. Logging, tracing and the test kit subscribe; the engine knows none of them.
 // Listeners run synchronously and must not throw; without listeners an event costs one look.
 
-export interface StepEvent {
+interface StepEvent {
   workflowID: string;
   workflowName: string;
   stepID: number;
@@ -43,7 +43,7 @@ export interface JournalEntry {
   readonly name: string | null;
 }
 
-export type Listener<E> = (event: E) => void;
+type Listener<E> = (event: E) => void;
 
 export interface Emitter {
   /** Returns what takes the listener away again. */
@@ -58,9 +58,9 @@ export function createEmitter(): Emitter {
     on: (name, listener) => {
       let set = listeners.get(name);
       if (set === undefined) listeners.set(name, (set = new Set()));
-      set.add(listener as Listener<never>);
+      set.add(listener);
       return () => {
-        set.delete(listener as Listener<never>);
+        set.delete(listener);
         if (set.size === 0) listeners.delete(name);
       };
     },

@@ -18,6 +18,7 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
   let running: Promise<void> | undefined;
   let again = false;
   let includeBlocked = false;
+  const tried = new Set<string>();
   let stopped = true;
 
   const recover = (workflow: ClaimedWorkflow): void => {
@@ -39,7 +40,6 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
       const served = engine.registry.served();
       if (limit <= 0 || served.length === 0) return;
       const blocked = includeBlocked;
-      includeBlocked = false;
       const claimed = await claim(lane, {
         executor: engine.executor,
         limit,
@@ -48,6 +48,15 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
         includeBlocked: blocked,
       });
       for (const workflow of claimed) recover(workflow);
+      if (blocked) {
+        // All of them, but each once: what is blocked again at once comes back behind the others.
+        const seen = claimed.some(({ workflowID }) => tried.has(workflowID));
+        for (const { workflowID } of claimed) tried.add(workflowID);
+        if (seen || claimed.length < limit) {
+          includeBlocked = false;
+          tried.clear();
+        }
+      }
       if (claimed.length < limit && !again) return;
     }
   };

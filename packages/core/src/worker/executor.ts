@@ -11,7 +11,6 @@ import { waitKeys } from '../engine/waits.ts';
 import { WorkflowTimeoutError } from '../errors/index.ts';
 import type { Lane, Queryable } from '../store/database.ts';
 import {
-  declareGone,
   disown,
   forgetGoneExecutors,
   nextExecutorNumber,
@@ -28,6 +27,7 @@ import type { Aftermath } from '../store/operations.ts';
 import { schemaClass } from '../store/schema-name.ts';
 import type { Claimer } from './claimer.ts';
 import type { Hints } from './hints.ts';
+import { createTakeover } from './takeover.ts';
 import type { Watcher } from './watcher.ts';
 
 export interface ExecutorOptions {
@@ -62,8 +62,6 @@ export interface Executor {
 }
 
 const TICK_MS = 500;
-/** An advisory lock that is free may mean a restart of Postgres: only a lock that stays free so long is a death. */
-const SUSPICION_MS = 500;
 /** What is owned for so long is known to this process, or was lost on the way. */
 const DISOWN_AGE_MS = 3000;
 
@@ -72,8 +70,15 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const lockClass = schemaClass(engine.database.schema);
   const alone = engine.database.embedded;
   const timeoutError = engine.codec.encodeError(new WorkflowTimeoutError('?'));
-  const suspects = new Map<number, { armed: number; since: number }>();
-  const takingOver = new Set<number>();
+  const takeover = createTakeover({
+    engine,
+    lane,
+    hints,
+    claimer,
+    lockClass,
+    alone,
+    lookAgain: () => poke(),
+  });
   let armed = 0;
   let locked = false;
   let renewedAt = 0;
@@ -83,8 +88,6 @@ export function createExecutor(options: ExecutorOptions): Executor {
   let waking: Promise<void> | undefined;
   let wakeAgain = false;
   let stopped = true;
-  /** Until then nobody is judged by this process: while it met no database, nobody could renew. */
-  let judgeAfter = 0;
   /** Something of ours may be owned without being known here. */
   let disownAt = Number.POSITIVE_INFINITY;
 
@@ -154,7 +157,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       });
     } catch (error) {
       mustRenew = true;
-      if (classifyFault(error) === 'connection') judgeAfter = performance.now() + options.leaseMs;
+      if (classifyFault(error) === 'connection') takeover.judgeNobodyFor(options.leaseMs);
       doubt();
       throw error;
     }
@@ -177,7 +180,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     for (const { workflowID, key } of result.events) engine.waits.poke(waitKeys.event(workflowID, key));
     tellCancelled(result.cancelled);
     if (performance.now() >= disownAt) await disownUnknown();
-    await judge(result.suspects);
+    await takeover.judge(result.suspects);
     await watcher.poll();
   };
 
@@ -209,53 +212,6 @@ export function createExecutor(options: ExecutorOptions): Executor {
     if (mine.length > 0) cancelNoticed(lane, engine.executor, mine).catch(() => {});
   };
 
-  const judge = async (reported: TickResult['suspects']): Promise<void> => {
-    const now = performance.now();
-    const mayJudge = now >= judgeAfter;
-    for (const number of suspects.keys())
-      if (!reported.some((r) => r.number === number)) suspects.delete(number);
-    for (const { number, armed: seen, gone } of reported) {
-      const known = suspects.get(number);
-      if (
-        gone ||
-        alone ||
-        (mayJudge && known !== undefined && known.armed === seen && now - known.since >= SUSPICION_MS)
-      ) {
-        await takeOver(number, seen);
-      } else if (known === undefined || known.armed !== seen) {
-        suspects.set(number, { armed: seen, since: now });
-        setTimeout(poke, SUSPICION_MS + 5).unref();
-      }
-    }
-  };
-
-  const takeOver = async (number: number, seen: number): Promise<void> => {
-    if (takingOver.has(number)) return;
-    takingOver.add(number);
-    try {
-      if (!(await declareGone(lane, number, seen, lockClass, alone))) return;
-      suspects.delete(number);
-      let workflows = 0;
-      for (;;) {
-        const count = await release(lane, number, true);
-        if (count === 0) break;
-        workflows += count;
-        // The first batch goes on while the next is released; peers are asked to take their part.
-        hints.ready();
-        claimer.request();
-      }
-      if (workflows > 0) {
-        engine.logger.info(
-          { executor: number, workflows },
-          `Took over ${workflows} workflows of executor ${number}, which is gone`,
-        );
-        engine.events.emit('executor.takeover', { executor: number, workflows });
-      }
-    } finally {
-      takingOver.delete(number);
-    }
-  };
-
   /** Declared gone by a peer: nothing here may be believed any more. */
   const startOver = async (): Promise<void> => {
     const old = engine.executor;
@@ -279,7 +235,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
         wakeAgain = false;
         const woken = await wake(lane);
         for (const { executor, workflowID } of woken) {
-          if (executor === 0) {
+          if (executor < 0) setTimeout(passOn, HELD_PAUSE_MS).unref();
+          else if (executor === 0) {
             claimer.request();
             hints.ready();
           } else if (executor === engine.executor) onHint(workflowID);
@@ -390,6 +347,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
 }
 
 const HAND_OVER_MS = 5000;
+/** Somebody holds the row of a workflow that is to be woken. */
+const HELD_PAUSE_MS = 50;
 
 /** Waits for a promise, but not for ever. */
 async function atMost(promise: Promise<unknown>, ms: number): Promise<void> {

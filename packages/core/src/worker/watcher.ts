@@ -15,7 +15,7 @@ export interface Watcher {
   poll(): Promise<void>;
 }
 
-export interface Subscribed {
+interface Subscribed {
   end: () => void;
   /** The first look is through, whatever it found. */
   looked: Promise<void>;
