@@ -24,8 +24,8 @@ BEGIN
   PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (p_ids) ORDER BY w.id FOR NO KEY UPDATE;
 END $$;
 
--- Why a fenced write may not land, and what stands there instead. A completed record comes first: it is
--- either ours (the rerun of a commit whose answer was lost) or the one to adopt.
+-- Why a fenced write may not land, and what stands there instead. A record of our own comes first: the rerun of a
+-- commit whose answer was lost. A record of another write under the same fence is adopted.
 CREATE FUNCTION pawl.flush_refusals(
   p_bad int[], f_op int[], f_wf text[], f_fence int[], f_step int[], f_seq int[], f_keep boolean[]
 ) RETURNS SETOF pawl.flush_result LANGUAGE sql VOLATILE AS $$
@@ -33,9 +33,10 @@ CREATE FUNCTION pawl.flush_refusals(
     CASE
       WHEN s.completed_at IS NOT NULL AND s.fence = u.fence AND s.seq = u.seq THEN
         CASE WHEN w.status = 'CANCELLED' AND w.fence = u.fence THEN 'kept' ELSE 'written' END
-      WHEN s.completed_at IS NOT NULL THEN 'adopted'
       WHEN w.id IS NULL OR w.status = 'RESERVED' THEN 'deleted'
+      -- Even if the step is recorded: to adopt it would let an old run go on, and call what the new one calls.
       WHEN w.fence <> u.fence THEN 'superseded'
+      WHEN s.completed_at IS NOT NULL THEN 'adopted'
       WHEN w.status = 'CANCELLED' AND u.keep THEN 'kept'
       WHEN w.status = 'CANCELLED' THEN 'cancelled'
       WHEN u.step IS NULL AND w.status IN ('SUCCESS', 'ERROR') THEN 'written'
