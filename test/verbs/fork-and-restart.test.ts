@@ -160,7 +160,7 @@ describeEachDriver('a workflow that is over', (driver) => {
   });
 
   test('that still runs when it is forgotten writes nothing into its successor', async () => {
-    let release = (_: string) => {};
+    let release: (value: string) => void = () => {};
     const held = new Promise<string>((resolve) => (release = resolve));
     const slow = pawl.registerWorkflow(
       async (who: string) => {
