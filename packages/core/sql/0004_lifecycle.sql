@@ -85,16 +85,23 @@ END $$;
 
 -- Passes fired waiters on: parked workflows become due, owners of running ones and waiting executors are named
 -- for a hint (executor, id). The waiters' rows are read first, their workflows locked, then they are read again.
+-- One whose row somebody holds does not hold up the others: it stays fired, and (-1) says that there is more.
 CREATE FUNCTION pawl.wake(p_limit integer) RETURNS TABLE (executor bigint, id text)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
+  v_fired text[];
   v_ids text[];
 BEGIN
   SELECT array_agg(DISTINCT f.workflow_id) FILTER (WHERE f.workflow_id <> '') INTO v_ids
   FROM (SELECT t.workflow_id FROM pawl.waiter t WHERE t.fired LIMIT p_limit) f;
   IF v_ids IS NOT NULL THEN
-    PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
+    v_fired := v_ids;
+    SELECT coalesce(array_agg(l.id), '{}') INTO v_ids
+    FROM (SELECT w.id FROM pawl.workflow w WHERE w.id = ANY (v_fired) FOR NO KEY UPDATE SKIP LOCKED) l;
+    IF EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = ANY (v_fired) AND w.id <> ALL (v_ids)) THEN
+      RETURN QUERY SELECT -1::bigint, NULL::text;
+    END IF;
     UPDATE pawl.workflow w SET wake_at = v_now
     WHERE w.id = ANY (v_ids) AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
       AND (w.wake_at IS NULL OR w.wake_at > v_now);
@@ -178,7 +185,9 @@ END $$;
 
 -- The owner has noticed a cancellation.
 CREATE FUNCTION pawl.cancel_noticed(p_executor bigint, p_ids text[]) RETURNS void LANGUAGE sql VOLATILE AS $$
-  UPDATE pawl.workflow w SET owner = NULL WHERE w.id = ANY (p_ids) AND w.owner = p_executor AND w.status = 'CANCELLED'
+  UPDATE pawl.workflow w SET owner = NULL
+  FROM (SELECT i.id FROM pawl.workflow i WHERE i.id = ANY (p_ids) FOR NO KEY UPDATE SKIP LOCKED) l
+  WHERE w.id = l.id AND w.owner = p_executor AND w.status = 'CANCELLED'
 $$;
 
 -- Goes on from the last completed step: cancelled, given up, blocked, stranded or queued workflows. One that runs or
@@ -252,7 +261,8 @@ BEGIN
   SELECT p_new, m.id, m.topic, m.created_at, m.sender, m.body
   FROM pawl.message m
   WHERE m.destination = p_id AND (m.consumed_by IS NULL OR m.consumed_by >= p_step)
-  ORDER BY m.sequence;
+  ORDER BY m.sequence
+  ON CONFLICT (destination, id) DO NOTHING;
   RETURN 'forked';
 END $$;
 

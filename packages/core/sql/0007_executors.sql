@@ -1,7 +1,7 @@
 -- Executors: hand-over, takeover, and the one call that a process makes twice a second.
 
 -- Hands back what an executor still runs: all of it (p_gone false), or because it is gone, which counts as an
--- attempt. In batches; answers how many.
+-- attempt. In batches; answers how many. A row that somebody holds is left for the next tick.
 CREATE FUNCTION pawl.release(p_executor bigint, p_gone boolean, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
@@ -10,11 +10,11 @@ DECLARE
   v_count integer;
 BEGIN
   SELECT array_agg(u.id) INTO v_ids
-  FROM (SELECT w.id FROM pawl.workflow w WHERE w.owner = p_executor AND w.status = 'PENDING' LIMIT p_limit) u;
+  FROM (SELECT w.id FROM pawl.workflow w WHERE w.owner = p_executor AND w.status = 'PENDING' LIMIT p_limit
+        FOR NO KEY UPDATE SKIP LOCKED) u;
   IF v_ids IS NULL THEN
     RETURN 0;
   END IF;
-  PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
   v_now := pawl.clock();
   UPDATE pawl.workflow w
   SET owner = NULL, wake_at = v_now, updated_at = v_now, attempts = w.attempts + p_gone::integer
@@ -88,7 +88,8 @@ BEGIN
   SELECT array_agg(u.id) INTO v_due FROM (
     SELECT w.id FROM pawl.workflow w
     WHERE w.deadline <= v_now AND w.deadline IS NOT NULL AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED')
-    ORDER BY w.deadline LIMIT 200) u;
+    -- A row that somebody holds must not hold up the tick, which renews the lease.
+    ORDER BY w.deadline LIMIT 200 FOR NO KEY UPDATE SKIP LOCKED) u;
   IF v_due IS NOT NULL THEN
     RETURN QUERY SELECT 'cancelled', c.id, c.owner::text, c.fence::float8 FROM pawl.cancel(v_due, false, true, p_error) c;
   END IF;

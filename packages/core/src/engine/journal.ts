@@ -4,13 +4,14 @@
 //
 //   queued ──► in flight ──► answered
 //     ▲            │ connection lost, conflict: the same flush again, after a pause (reruns recognize themselves)
-//     └── alone ◄──┤ lock timeout: halves; the one row that waits for somebody's lock does not hold up the others
+//     └── aside ◄──┤ lock timeout: what needs a row that somebody holds waits outside, the others go on at once
 //                  └ refused: halves; the one bad operation fails alone
 
 import { DatabaseUnavailableError } from '../errors/index.ts';
 import type { Lane } from '../store/database.ts';
 import { classifyFault } from '../store/faults.ts';
 import { flush } from '../store/flush.ts';
+import { heldRows } from '../store/held-rows.ts';
 import type { Aftermath, Answer, FlushResult, Operation } from '../store/operations.ts';
 import type { Emitter, JournalEntry } from '../telemetry/events.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -62,6 +63,7 @@ export function createJournal(options: JournalOptions): Journal {
   let scheduled = false;
   let closed = false;
   const aside = new Map<string, JournalOperation[]>();
+  const wasAside = new WeakSet<JournalOperation>();
   const starting = new Set<string>();
   const waiters: (() => void)[] = [];
 
@@ -132,7 +134,8 @@ export function createJournal(options: JournalOptions): Journal {
   };
 
   const send = async (lane: Lane, operations: readonly JournalOperation[]): Promise<void> => {
-    const batch = operations.filter((operation) => !joinAside(operation));
+    const fresh = operations.filter((operation) => !joinAside(operation));
+    const batch = await withoutHeld(lane, fresh, (operation) => wasAside.has(operation));
     const watched = events.has('journal.flushing') || events.has('journal.flushed');
     const entries = watched ? batch.map(describe) : [];
     let impatient = false;
@@ -148,6 +151,13 @@ export function createJournal(options: JournalOptions): Journal {
           result = await flush(lane, options.executor(), batch, { careful: attempt > 0 });
         } catch (error) {
           const fault = classifyFault(error);
+          if (fault === 'locked') {
+            const free = await withoutHeld(lane, batch, () => true);
+            if (free.length < batch.length) {
+              await send(lane, free);
+              return;
+            }
+          }
           if ((fault === 'refused' || fault === 'locked') && batch.length > 1) {
             const middle = batch.length >> 1;
             await send(lane, batch.slice(0, middle));
@@ -205,6 +215,24 @@ export function createJournal(options: JournalOptions): Journal {
     if (result.fired || result.ready || result.hints.length > 0) options.onAftermath(result);
   };
 
+  /** Sets aside those, of the ones in doubt, that touch a row which somebody holds; the rest is the answer. */
+  const withoutHeld = async (
+    lane: Lane,
+    operations: JournalOperation[],
+    inDoubt: (operation: JournalOperation) => boolean,
+  ): Promise<JournalOperation[]> => {
+    const rows = operations.filter(inDoubt).flatMap(rowsOf);
+    if (rows.length === 0) return operations;
+    // Without an answer the flush meets the same trouble, and deals with it.
+    const held = await heldRows(lane, rows).catch(() => new Set<string>());
+    return operations.filter((operation) => {
+      if (joinAside(operation)) return false;
+      if (!inDoubt(operation) || !rowsOf(operation).some((row) => held.has(row))) return true;
+      setAside(operation);
+      return false;
+    });
+  };
+
   /** Waits for somebody's lock outside of the lanes. What has a key in common waits behind it: nothing overtakes. */
   const setAside = (operation: JournalOperation): void => {
     const waiting: JournalOperation[] = [];
@@ -230,6 +258,7 @@ export function createJournal(options: JournalOptions): Journal {
   const join = (waiting: JournalOperation[], operation: JournalOperation): void => {
     for (const key of keysOf(operation)) aside.set(key, waiting);
     waiting.push(operation);
+    wasAside.add(operation);
     hold(operation, 1);
   };
 
@@ -270,6 +299,14 @@ function keysOf(operation: JournalOperation): string[] {
   const destination = operation.message?.destination;
   if (source === undefined) return destination === undefined ? [] : [destination];
   return destination === undefined ? [source] : [source, destination];
+}
+
+/** Workflows whose rows its flush locks. */
+function rowsOf({ fenced, start, message, wait, park }: JournalOperation): string[] {
+  const target = wait !== undefined && wait.kind !== 'recv' ? wait.target : undefined;
+  return [fenced?.workflowID, start?.workflowID, message?.destination, target, ...(park ?? [])].filter(
+    (id) => typeof id === 'string',
+  );
 }
 
 function size(operation: JournalOperation): number {
