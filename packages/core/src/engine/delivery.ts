@@ -155,9 +155,10 @@ export class Delivery {
     }
   }
 
-  /** A live result waits for a recorded one that nobody calls for: the code is not the one that recorded it. */
+  /** Other results wait for a recorded one that nobody calls for: the code is not the one that recorded it. */
   #watchForStall(row: JournalRow): void {
-    if (this.#stall !== undefined || !this.#slots.some((slot) => slot.settle !== undefined)) return;
+    const others = this.#arrived.size > 0 || this.#slots.some((slot) => slot.settle !== undefined);
+    if (this.#stall !== undefined || !others) return;
     const at = this.#next;
     this.#stall = setTimeout(() => {
       this.#stall = undefined;

@@ -6,10 +6,21 @@ import type { EngineHost } from './host.ts';
 import { refused } from './record.ts';
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Between two looks at an activation that does more than wait. */
+const BUSY_MS = 100;
 
-/** Called whenever a wait begins to sit. Parks at once what only sleeps for long, anything else after a while. */
+/** Called whenever a wait begins to sit, or ends beside others. Parks at once what only sleeps for long, anything
+ *  else after a while; what does more than wait is looked at again. */
 export function considerParking(host: EngineHost, activation: Activation): void {
-  if (!onlyWaits(activation) || activation.parkTimer !== undefined) return;
+  if (activation.state !== 'running' || activation.waits.size === 0 || activation.parkTimer !== undefined)
+    return;
+  if (!onlyWaits(activation)) {
+    activation.parkTimer = setTimeout(
+      () => park(host, activation),
+      Math.min(Math.max(host.parkAfterMs, BUSY_MS), LONGEST_TIMER_MS),
+    );
+    return;
+  }
   const now = host.clock.now();
   const longSleep = [...activation.waits].every(
     (wait) => wait.part.kind === 'sleep' && wait.deadline !== null && wait.deadline - now > host.parkAfterMs,
@@ -36,7 +47,11 @@ function onlyWaits(activation: Activation): boolean {
 
 function park(host: EngineHost, activation: Activation): void {
   activation.parkTimer = undefined;
-  if (!onlyWaits(activation) || host.draining) return;
+  if (host.draining) return;
+  if (!onlyWaits(activation)) {
+    considerParking(host, activation);
+    return;
+  }
   // Waits that only this process knows of are written first; their answers bring us here again.
   const local = [...activation.waits].filter((wait) => wait.local);
   if (local.length > 0) {

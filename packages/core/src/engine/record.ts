@@ -27,8 +27,8 @@ export interface RecordOptions {
   /** The result is durable. */
   deliver: (recorded: Recorded) => void;
   reject: (error: unknown) => void;
-  /** Runs at once when the write is durable, before the delivery. */
-  written?: () => void;
+  /** Runs at once when the write is durable, before the delivery. With an answer: it was there before. */
+  written?: (answer: Answer | undefined) => void;
   /** An outcome that only this kind of call has; true if it took care. */
   refused?: (answer: Answer) => boolean;
 }
@@ -52,7 +52,7 @@ export function record(host: EngineHost, options: RecordOptions): void {
     settle: (answer) => {
       activation.pending--;
       if (answer === undefined || answer.outcome === 'written' || answer.outcome === 'started') {
-        options.written?.();
+        options.written?.(answer);
         activation.delivery.resolve(slot, () => options.deliver(step));
       } else if (answer.outcome === 'adopted') {
         const adopted = { output: answer.output, error: answer.error, outcome: answer.detail };

@@ -186,7 +186,10 @@ export function startChild(
         keep: false,
         deliver,
         reject,
-        written: () => activate(host, request, start, parent),
+        // One that was there before may have been claimed, or have ended, since; if nobody runs it, it is found.
+        written: (answer) => {
+          if (answer === undefined) activate(host, request, start, parent);
+        },
         refused: (answer) => {
           if (answer.outcome !== 'exists') return false;
           const existing = JSON.parse(answer.detail ?? '{}') as { name: string; parent: string | null };

@@ -245,5 +245,6 @@ export class Wait {
     this.#stopWaiting();
     this.#activation.waits.delete(this);
     this.#host.waits.remove(this);
+    considerParking(this.#host, this.#activation);
   }
 }
