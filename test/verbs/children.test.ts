@@ -177,6 +177,13 @@ describeEachDriver('a child workflow', (driver) => {
     await pawl.cancelWorkflows(['inherits', 'named-user']);
   });
 
+  test.each([{ user: '' }, { user: 'a\0b' }, { roles: ['a\0b'] }, { user: 7 as unknown as string }])(
+    'is not asked for by %j',
+    async (auth) => {
+      await expect(pawl.withAuth(auth, () => double(1))).rejects.toMatchObject({ name: 'ValidationError' });
+    },
+  );
+
   test('outlives its parent', async () => {
     const parent = workflow(async () => {
       await pawl.startWorkflow(waiting, { workflowID: 'orphan' })();

@@ -12,6 +12,7 @@ import {
 import { classifyFault } from '../store/faults.ts';
 import { cancel, forget, fork, resume } from '../store/lifecycle.ts';
 import * as reading from '../store/reading.ts';
+import { encodeAttributes } from './attributes.ts';
 import type { PawlCore } from './core.ts';
 import { type JsonValue, toStatus, type WorkflowState, type WorkflowStatus } from './status.ts';
 
@@ -89,7 +90,7 @@ export async function listWorkflows(core: PawlCore, filter: WorkflowFilter = {})
     applicationVersion: filter.applicationVersion,
     parentWorkflowID: filter.parentWorkflowID,
     authenticatedUser: filter.authenticatedUser,
-    attributes: filter.attributes === undefined ? undefined : JSON.stringify(filter.attributes),
+    attributes: encodeAttributes(filter.attributes),
     limit: limit + 1,
     after: filter.cursor === undefined ? undefined : readCursor(filter.cursor),
     descending: filter.sort === 'desc',

@@ -5,6 +5,7 @@ import {
   type Duration,
   type ErrorClass,
   toMilliseconds,
+  checkName,
   checkWorkflowID,
   secondsToMilliseconds,
 } from '../codec/index.ts';
@@ -213,7 +214,10 @@ export class Pawl {
 
   /** Stored with the workflows started in `fn`, and inherited by their children. */
   async withAuth<T>(auth: { user?: string; roles?: string[] }, fn: () => Promise<T>): Promise<T> {
-    return this.#with({ auth: { user: auth.user ?? null, roles: auth.roles ?? [] } }, fn);
+    const { user, roles = [] } = auth;
+    if (user !== undefined) checkName(user, 'user');
+    for (const role of roles) checkName(role, 'role');
+    return this.#with({ auth: { user: user ?? null, roles } }, fn);
   }
 
   #with<T>(settings: object, fn: () => Promise<T>): Promise<T> {

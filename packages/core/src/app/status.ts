@@ -1,6 +1,7 @@
 // The status of a workflow as callers see it, made from its row.
 
 import type { Codec } from '../codec/index.ts';
+import { WorkflowTimeoutError } from '../errors/index.ts';
 import { readWorkflow, type WorkflowRow } from '../store/reading.ts';
 import type { PawlCore } from './core.ts';
 
@@ -81,6 +82,10 @@ export function toStatus(codec: Codec, row: WorkflowRow): WorkflowStatus {
   };
   if (row.input !== undefined) status.input = (codec.decode(row.input) as unknown[] | undefined) ?? [];
   if (row.output !== undefined && row.output !== null) status.output = codec.decode(row.output);
-  if (row.error !== undefined && row.error !== null) status.error = codec.decodeError(row.error);
+  if (row.error !== undefined && row.error !== null) {
+    // A cancelled one has an error only where its deadline passed.
+    status.error =
+      row.status === 'CANCELLED' ? new WorkflowTimeoutError(row.id) : codec.decodeError(row.error);
+  }
   return status;
 }

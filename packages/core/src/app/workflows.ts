@@ -6,6 +6,7 @@ import type { DuplicatePolicy, Registration, WorkflowFunction } from '../engine/
 import { type Scope, takeNextID } from '../engine/scope.ts';
 import { startChild, startFromOutside, startWithin, type StartRequest } from '../engine/starts.ts';
 import { ConfigurationError, InStepError, NotRegisteredError, UnknownQueueError } from '../errors/index.ts';
+import { encodeAttributes } from './attributes.ts';
 import type { PawlCore } from './core.ts';
 import { createHandle, type WorkflowHandle } from './handles.ts';
 import { clientOf, type SqlClientLike } from './sql-client.ts';
@@ -122,7 +123,7 @@ export async function startWorkflow<A extends unknown[], R>(
     duplicatePolicy: params.duplicatePolicy ?? registration.duplicatePolicy,
     timeoutMs: timeoutOf(params, scope, registration),
     priority: params.priority,
-    attributes: params.attributes === undefined ? undefined : JSON.stringify(params.attributes),
+    attributes: encodeAttributes(params.attributes),
     auth: scope.settings.auth ?? scope.activation?.auth,
   };
   const { engine } = runtime;
