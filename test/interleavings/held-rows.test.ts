@@ -79,6 +79,24 @@ test('ticks go on though its deadline has passed', async () => {
   });
 });
 
+test('a shutdown hands over the others at once, and its own later without counting it as a crash', async () => {
+  const receiving = pawl.registerWorkflow(() => pawl.recv('go', 600), { name: 'receiving' });
+  for (const id of ['handed-1', 'handed-2']) await pawl.startWorkflow(receiving, { workflowID: id })();
+  await holdRow('handed-1');
+  await pawl.shutdown({ graceSeconds: 0 });
+  const owners = await user.query(
+    `SELECT owner FROM pawl.workflow WHERE id IN ('handed-1', 'handed-2') ORDER BY id`,
+  );
+  expect(owners.rows).toMatchObject([{ owner: expect.any(String) }, { owner: null }]);
+  await pawl.launch();
+  await user.query('ROLLBACK');
+  for (const id of ['handed-1', 'handed-2']) {
+    await pawl.send(id, id, 'go');
+    expect(await pawl.retrieveWorkflow(id).getResult({ timeoutSeconds: 5 })).toBe(id);
+    expect((await pawl.getWorkflowStatus(id))?.recoveryAttempts).toBe(0);
+  }
+});
+
 test('waking and taking over pass by it', async () => {
   const waiting = pawl.registerWorkflow((id: string) => pawl.getEvent(id, 'go', 600), { name: 'waiting' });
   const setting = pawl.registerWorkflow(

@@ -79,8 +79,11 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     controlLane,
     onAftermath: (aftermath) => executor.onAftermath(aftermath),
     onAvailability: (available, error) => {
-      if (available) config.logger.info('The database answers again');
-      else
+      if (available) {
+        config.logger.info('The database answers again');
+        // An answer may have been lost: that of a child's start whose parent was cancelled before it was repeated.
+        executor.doubt();
+      } else
         config.logger.warn(
           { err: error },
           'The database does not answer; what is to be written waits for it',

@@ -3,6 +3,9 @@
 import { textArray } from './arrays.ts';
 import type { Database, Lane, Queryable } from './database.ts';
 
+/** `armed` of an executor that stopped as it should: what it could not hand back by then is no recovery attempt. */
+export const HANDED_OVER = -1;
+
 export interface ExecutorRow {
   executorID: string;
   applicationVersion: string | null;
@@ -184,7 +187,8 @@ export async function forgetGoneExecutors(on: Queryable): Promise<void> {
 
 /** The end of an incarnation that handed everything back. */
 export async function retire(lane: Lane, number: number): Promise<void> {
-  await lane.call('UPDATE pawl.executor SET gone_at = pawl.clock() WHERE number = $1::text::bigint', [
-    String(number),
-  ]);
+  await lane.call(
+    `UPDATE pawl.executor SET gone_at = pawl.clock(), armed = ${HANDED_OVER} WHERE number = $1::text::bigint`,
+    [String(number)],
+  );
 }

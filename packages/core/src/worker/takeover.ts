@@ -7,7 +7,7 @@
 
 import type { Engine } from '../engine/engine.ts';
 import type { Lane } from '../store/database.ts';
-import { declareGone, release, type TickResult } from '../store/executors.ts';
+import { declareGone, HANDED_OVER, release, type TickResult } from '../store/executors.ts';
 import type { Claimer } from './claimer.ts';
 import type { Hints } from './hints.ts';
 
@@ -49,7 +49,7 @@ export function createTakeover({
     suspects.delete(number);
     let workflows = 0;
     for (;;) {
-      const count = await release(lane, number, true);
+      const count = await release(lane, number, armed !== HANDED_OVER);
       if (count === 0) break;
       workflows += count;
       // The first batch goes on while the next is released; peers are asked to take their part.
