@@ -1,5 +1,6 @@
 // The class Pawl: one instance per app, a list of delegations.
 
+import { randomUUID } from 'node:crypto';
 import {
   createCodec,
   type Duration,
@@ -48,10 +49,12 @@ export class Pawl {
   readonly #core: PawlCore;
   readonly #config: PawlConfig;
   #resolved: ResolvedConfig | undefined;
+  #launching: Promise<unknown> | undefined;
+  #stopping: Promise<void> | undefined;
 
   /** Connects to nothing. */
   constructor(config: PawlConfig = {}) {
-    this.#config = config;
+    this.#config = { ...config, executorID: config.executorID ?? randomUUID() };
     this.#core = new PawlCore(
       createCodec({ serializer: config.serializer }),
       createRegistry(),
@@ -78,16 +81,14 @@ export class Pawl {
     try {
       this.#resolved = config;
       core.registry.freeze(config.applicationVersion);
-      core.runtime = await startRuntime({
-        config,
-        codec: core.codec,
-        registry: core.registry,
-        storage: core.storage,
-        events: core.events,
-      });
+      const { codec, registry, storage, events } = core;
+      const starting = startRuntime({ config, codec, registry, storage, events });
+      this.#launching = starting.catch(() => {});
+      core.runtime = await starting;
       core.state = 'ready';
       await core.runtime.begin();
     } catch (error) {
+      if (core.state === 'ready') await this.#stop(0);
       core.state = 'idle';
       throw error;
     }
@@ -97,11 +98,17 @@ export class Pawl {
   /** Stops claiming, lets running steps finish within the grace period, hands everything else to the peers. */
   async shutdown(options: { graceSeconds?: number } = {}): Promise<void> {
     const core = this.#core;
-    if (core.runtime === undefined || core.state !== 'ready') return;
     const grace = secondsToMilliseconds(options.graceSeconds ?? DEFAULT_GRACE_SECONDS, 'graceSeconds');
+    if (core.state === 'launching') await this.#launching;
+    if (core.state === 'ready') this.#stopping = this.#stop(grace);
+    await this.#stopping;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    const core = this.#core;
     core.state = 'stopping';
     try {
-      await core.runtime.stop(grace);
+      await core.runtime?.stop(graceMs);
     } finally {
       core.runtime = undefined;
       core.state = 'idle';
