@@ -65,6 +65,20 @@ BEGIN
       END LOOP;
     END IF;
   END IF;
+  IF p_careful AND s_op <> '{}' AND (m_op <> '{}' OR n_op <> '{}') THEN
+    -- What the first run of this flush sent or started may have been deleted since, and is not to come again.
+    FOR v_result IN
+      SELECT u.op, CASE WHEN s.fence = u.fence AND s.seq = u.seq THEN 'written' ELSE 'adopted' END,
+        s.output, s.error, s.outcome, s.seq::float8
+      FROM unnest(s_op, s_wf, s_step, s_fence, s_seq) u(op, wf, step, fence, seq)
+      JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+      WHERE s.completed_at IS NOT NULL AND u.op = ANY (m_op || n_op) AND u.op <> ALL (v_bad)
+        AND NOT EXISTS (SELECT 1 FROM pawl.workflow c WHERE c.id = s.child_id AND c.status <> 'RESERVED')
+    LOOP
+      RETURN NEXT v_result;
+      v_bad := v_bad || v_result.op;
+    END LOOP;
+  END IF;
   v_now := pawl.clock();
 
   IF e_op <> '{}' AND true = ANY (e_once) THEN
