@@ -232,13 +232,14 @@ BEGIN
   END IF;
   INSERT INTO pawl.workflow AS t (id, name, status, fence, nonce, version, priority, created_at, updated_at, wake_at, forked_from,
     input, auth_user, auth_roles, attributes)
-  SELECT p_new, w.name, 'PENDING', 0, p_nonce, p_version, w.priority, v_now, v_now, v_now, w.id, w.input, w.auth_user,
+  -- Its first fence is its own, so that what still runs a deleted fork of this id cannot write into this one.
+  SELECT p_new, w.name, 'PENDING', abs(hashtext(p_nonce) % 1048576) + 1, p_nonce, p_version, w.priority, v_now, v_now, v_now, w.id, w.input, w.auth_user,
     w.auth_roles, w.attributes
   FROM pawl.workflow w WHERE w.id = p_id
   -- A placeholder becomes the fork; those who wait for it stay registered.
   ON CONFLICT (id) DO UPDATE
-  SET name = excluded.name, status = excluded.status, nonce = excluded.nonce, version = excluded.version,
-    priority = excluded.priority, created_at = v_now, updated_at = v_now, wake_at = v_now,
+  SET name = excluded.name, status = excluded.status, fence = excluded.fence, nonce = excluded.nonce,
+    version = excluded.version, priority = excluded.priority, created_at = v_now, updated_at = v_now, wake_at = v_now,
     forked_from = excluded.forked_from, input = excluded.input, auth_user = excluded.auth_user,
     auth_roles = excluded.auth_roles, attributes = excluded.attributes
   WHERE t.status = 'RESERVED';
