@@ -65,7 +65,7 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     qualify,
     open: async () => {
       try {
-        (await pool.connect()).release();
+        (await acquire(() => {})).release();
       } catch (error) {
         throw explain(error);
       }
@@ -102,6 +102,28 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     return { rows: result.rows as R[], rowCount: result.rowCount ?? result.rows.length };
   }
 
+  /**
+   * A connection of the pool, with a listener for its loss until it is released. The pool takes its own listener away
+   * as it hands the connection out; ours must be there in the same moment: a farewell of the server may be in the same
+   * packet, comes before any promise is told, and without a listener would end the process.
+   */
+  function acquire(onError: (error: Error) => void): Promise<pg.PoolClient> {
+    return new Promise((resolve, reject) => {
+      pool.connect((error, client, release) => {
+        if (client === undefined) {
+          reject(error as Error);
+          return;
+        }
+        client.on('error', onError);
+        client.release = (broken) => {
+          client.off('error', onError);
+          release(broken);
+        };
+        resolve(client);
+      });
+    });
+  }
+
   async function transaction<T>(
     transactionOptions: TransactionOptions,
     body: (tx: Queryable) => Promise<T>,
@@ -113,13 +135,11 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
         cause: error,
       });
     };
-    const client = await pool.connect().catch((error: unknown) => {
+    const client = await acquire((error) => {
+      broken = error;
+    }).catch((error: unknown) => {
       throw classifyFault(error) === 'connection' ? lost(error) : error;
     });
-    const onError = (error: Error) => {
-      broken = error;
-    };
-    client.on('error', onError);
     let open = true;
     /** A statement's error, judged: the user's own (its time limit, a write where none may be) is not the connection's. */
     const judge = (error: unknown): void => {
@@ -165,7 +185,6 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       throw broken === undefined || error instanceof CommitUnknownError ? error : lost(broken);
     } finally {
       open = false;
-      client.off('error', onError);
       client.release(broken);
     }
   }
