@@ -5,12 +5,13 @@ import { Pawl } from '@pawl/core';
 import { crashAt, type CrashPoint } from '@pawl/core/testing';
 import { serve } from '../../processes-suite/serve.ts';
 
-const { DATABASE = '', LOG = '', PARK_AFTER_SECONDS = '5' } = process.env;
+const { DATABASE = '', LOG = '', PARK_AFTER_SECONDS = '5', LEASE_SECONDS = '15' } = process.env;
 
 const pawl = new Pawl({
   name: 'shop',
   database: DATABASE.startsWith('postgres') ? DATABASE : { dataDir: DATABASE },
   parkAfterSeconds: Number(PARK_AFTER_SECONDS),
+  leaseSeconds: Number(LEASE_SECONDS),
 });
 
 const runs = (what: string) => appendFileSync(LOG, `${pawl.workflowID} ${what}\n`);
@@ -99,9 +100,9 @@ async function drive(row: string): Promise<Outcome> {
   const { values, progress } = await handle.getResult();
   const event = await pawl.getEvent<typeof progress>(workflowID, 'progress', 0);
   const collected = await collecting.getResult();
-  const received = [workflowID, `${row}:collector`].map(async (id) =>
-    (await pawl.listMessages(id)).map(({ message }) => message as string),
-  );
+  const messages: string[][] = [];
+  for (const id of [workflowID, `${row}:collector`])
+    messages.push((await pawl.listMessages(id)).map(({ message }) => message as string));
   const payments = await pawl.runTransaction(
     async (tx) => (await tx.query('SELECT 1 FROM payment WHERE row = $1', [row])).rowCount,
   );
@@ -110,17 +111,19 @@ async function drive(row: string): Promise<Outcome> {
     sameProgress: event?.id === progress.id && event.at.getTime() === progress.at.getTime(),
     collected,
     steps: (await pawl.listWorkflowSteps(workflowID)).map(({ kind, name }) => `${kind} ${name}`),
-    messages: await Promise.all(received),
+    messages,
     payments,
   };
 }
 
 /** A promise, so that calls wait for the launch. */
-const launched = pawl
-  .launch()
-  .then(() =>
-    pawl.runTransaction(async (tx) => void (await tx.query('CREATE TABLE IF NOT EXISTS payment (row text)'))),
-  );
+const launched = pawl.launch().then(() =>
+  pawl.runTransaction(async (tx) => {
+    // Two that create it at once would collide.
+    await tx.query('SELECT pg_advisory_xact_lock(1)');
+    await tx.query('CREATE TABLE IF NOT EXISTS payment (row text)');
+  }),
+);
 
 const methods = {
   ready: () => launched,
@@ -129,6 +132,7 @@ const methods = {
     crashAt(pawl, point);
   },
   drive: (row: string) => launched.then(() => drive(row)),
+  leave: () => pawl.shutdown({ graceSeconds: 1 }),
 };
 
 export type Shop = typeof methods;
