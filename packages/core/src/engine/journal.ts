@@ -279,7 +279,8 @@ export function createJournal(options: JournalOptions): Journal {
     drained: () => (isSettled() ? Promise.resolve() : new Promise((resolve) => waiters.push(resolve))),
     close: () => {
       closed = true;
-      for (const operation of queue) tellCaller(operation, undefined);
+      for (const operation of [...queue, ...new Set([...aside.values()].flat())])
+        tellCaller(operation, undefined);
       queue = [];
       for (const waiter of waiters.splice(0)) waiter();
     },

@@ -223,6 +223,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
     for (const activation of [...engine.activations.values()]) engine.gone(activation, 'superseded');
     await hints.close();
     locked = false;
+    // Should the new number not come through, the next tick finds out again that the old one is lost.
+    mustRenew = true;
     await incarnate();
     while ((await release(lane, old, false)) > 0);
     claimer.request();
