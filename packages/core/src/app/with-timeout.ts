@@ -1,6 +1,10 @@
 // A promise with a time limit of any length.
 
+import { DatabaseUnavailableError } from '../errors/index.ts';
+
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** So much longer a database that does not answer is waited for; then nothing is known, and that is said. */
+const PATIENCE_MS = 3000;
 
 export interface TimeLimit {
   timeoutMs: number;
@@ -18,7 +22,13 @@ export function withTimeout<T>(promise: Promise<T>, limit: TimeLimit): Promise<T
   return new Promise<T>((resolve, reject) => {
     let timer: NodeJS.Timeout;
     const giveUp = async () => {
-      await limit.looked;
+      if (!(await settlesWithin(limit.looked, PATIENCE_MS))) {
+        limit.abandon();
+        reject(
+          new DatabaseUnavailableError('The database did not answer within a few seconds. Repeat the call.'),
+        );
+        return;
+      }
       // What the look found was settled before; a promise that is settled first wins.
       await new Promise(setImmediate);
       limit.abandon();
@@ -33,4 +43,14 @@ export function withTimeout<T>(promise: Promise<T>, limit: TimeLimit): Promise<T
     arm();
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
+}
+
+async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, ms, false);
+  });
+  const settled = await Promise.race([promise.then(() => true), late]);
+  clearTimeout(timer);
+  return settled;
 }

@@ -26,7 +26,7 @@ class FarewellPool extends pg.Pool {
       });
     if (callback !== undefined) return connected(callback);
     return new Promise((resolve, reject) =>
-      connected((error, client) => (client === undefined ? reject(error as Error) : resolve(client))),
+      connected((error, client) => (client === undefined ? reject(error) : resolve(client))),
     );
   }
 }

@@ -111,7 +111,7 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     return new Promise((resolve, reject) => {
       pool.connect((error, client, release) => {
         if (client === undefined) {
-          reject(error as Error);
+          reject(error);
           return;
         }
         client.on('error', onError);

@@ -17,7 +17,7 @@ export interface Watcher {
 
 interface Subscribed {
   end: () => void;
-  /** The first look is through, whatever it found. */
+  /** The database was asked at least once, whatever the answer. Stays open while it does not answer. */
   looked: Promise<void>;
 }
 
@@ -25,7 +25,11 @@ interface Subscription {
   workflowID: string;
   key: string | undefined;
   found: (watched: Watched) => void;
+  asked: () => void;
 }
+
+/** After a look that failed: the connection is often back at once. */
+const RETRY_MS = 50;
 
 export function createWatcher(
   lane: Lane,
@@ -36,13 +40,16 @@ export function createWatcher(
 ): Watcher {
   const byWorkflow = new Map<string, Set<Subscription>>();
   let fresh = new Set<string>();
-  let round: Promise<void> | undefined;
+  let scheduled = false;
 
   const look = async (ids: Iterable<string>, register: boolean): Promise<void> => {
     const results: string[] = [];
     const events = new Map<string, { workflowID: string; key: string }>();
+    const asking: Subscription[] = [];
     for (const id of ids) {
-      for (const { key } of byWorkflow.get(id) ?? []) {
+      for (const subscription of byWorkflow.get(id) ?? []) {
+        const { key } = subscription;
+        asking.push(subscription);
         if (key === undefined) {
           if (results.at(-1) !== id) results.push(id);
         } else events.set(`${id}\0${key}`, { workflowID: id, key });
@@ -61,27 +68,29 @@ export function createWatcher(
         }
       }
     }
+    for (const { asked } of asking) asked();
   };
 
-  const schedule = (workflowID: string): Promise<void> => {
+  const schedule = (workflowID: string): void => {
     fresh.add(workflowID);
-    round ??= new Promise((resolve) => {
-      setImmediate(() => {
-        round = undefined;
-        const ids = [...fresh];
-        fresh = new Set();
-        const here = ids.filter(isHere);
-        const elsewhere = ids.filter((id) => !isHere(id));
-        Promise.all([look(here, false), look(elsewhere, true)]).then(
-          () => resolve(),
-          (error: unknown) => {
-            onError(error);
-            resolve();
-          },
-        );
-      });
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      const ids = [...fresh];
+      fresh = new Set();
+      const lookForAll = () =>
+        Promise.all([
+          look(ids.filter(isHere), false),
+          look(
+            ids.filter((id) => !isHere(id)),
+            true,
+          ),
+        ]);
+      lookForAll()
+        .catch(() => new Promise((resolve) => setTimeout(resolve, RETRY_MS)).then(lookForAll))
+        .catch(onError);
     });
-    return round;
   };
 
   const remove = (subscription: Subscription): void => {
@@ -92,14 +101,17 @@ export function createWatcher(
 
   return {
     subscribe: (workflowID, key, found) => {
-      const subscription = { workflowID, key, found };
+      let asked = () => {};
+      const looked = new Promise<void>((resolve) => (asked = resolve));
+      const subscription = { workflowID, key, found, asked };
       const set = byWorkflow.get(workflowID);
       if (set === undefined) byWorkflow.set(workflowID, new Set([subscription]));
       else set.add(subscription);
-      return { looked: schedule(workflowID), end: () => remove(subscription) };
+      schedule(workflowID);
+      return { looked, end: () => remove(subscription) };
     },
     poke: (workflowID) => {
-      if (byWorkflow.has(workflowID)) void schedule(workflowID);
+      if (byWorkflow.has(workflowID)) schedule(workflowID);
     },
     ended: (workflowID, outcome) => {
       for (const subscription of [...(byWorkflow.get(workflowID) ?? [])]) {

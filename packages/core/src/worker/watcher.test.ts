@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest';
+import { withTimeout } from '../app/with-timeout.ts';
+import { DatabaseUnavailableError } from '../errors/index.ts';
+import type { TextRow } from '../store/database.ts';
+import { createWatcher } from './watcher.ts';
+
+/** Answers as told, one after the other; the last answer stays. */
+function watching(...answers: (readonly TextRow[] | Error)[]) {
+  let calls = 0;
+  const errors: unknown[] = [];
+  const lane = {
+    call: () => {
+      const answer = answers[Math.min(calls++, answers.length - 1)];
+      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve([...(answer ?? [])]);
+    },
+    close: () => Promise.resolve(),
+  };
+  const watcher = createWatcher(
+    lane,
+    () => 1,
+    () => false,
+    (error) => errors.push(error),
+  );
+  const event = (timeoutMs: number) => {
+    let subscribed: ReturnType<typeof watcher.subscribe> | undefined;
+    const promise = new Promise<string | null>((resolve) => {
+      subscribed = watcher.subscribe('w', 'key', ({ output }) => resolve(output));
+    });
+    const { looked = Promise.resolve(), end = () => {} } = subscribed ?? {};
+    return withTimeout<string | null>(promise, { timeoutMs, looked, abandon: end });
+  };
+  return { watcher, event, errors, calls: () => calls };
+}
+
+const lost = new Error('Connection terminated unexpectedly');
+const value: TextRow = ['e', 'w', 'key', '', '"set"', null];
+
+test('what is there is found however short the time, also when the first look was lost', async () => {
+  const { event, errors, calls } = watching(lost, [value]);
+  expect(await event(0)).toBe('"set"');
+  expect(calls()).toBe(2);
+  expect(errors).toEqual([]);
+});
+
+test('what is not there is null after the time', async () => {
+  expect(await watching([]).event(0)).toBeNull();
+  expect(await watching(lost, []).event(0)).toBeNull();
+});
+
+test('a database that does not answer is not taken for an event that is not there', async () => {
+  const { event, errors } = watching(lost);
+  await expect(event(0)).rejects.toBeInstanceOf(DatabaseUnavailableError);
+  expect(errors).toEqual([lost]);
+});
+
+test('a later look counts as one', async () => {
+  const { watcher, event } = watching(lost, lost, []);
+  const answer = event(0);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await watcher.poll();
+  expect(await answer).toBeNull();
+});
