@@ -7,8 +7,10 @@ import { serve } from '../../processes-suite/serve.ts';
 
 const { DATABASE = '', LOG = '', PARK_AFTER_SECONDS = '5', LEASE_SECONDS = '15' } = process.env;
 
+const quiet = () => {};
 const pawl = new Pawl({
   name: 'shop',
+  logger: { debug: quiet, info: quiet, warn: quiet, error: console.error },
   database: DATABASE.startsWith('postgres') ? DATABASE : { dataDir: DATABASE },
   parkAfterSeconds: Number(PARK_AFTER_SECONDS),
   leaseSeconds: Number(LEASE_SECONDS),
@@ -62,7 +64,7 @@ const main = pawl.registerWorkflow(
         if (attempt === 1) throw new Error('not at the first attempt');
         return 'flaky';
       },
-      { name: 'flaky', retriesAllowed: true, maxAttempts: 3, intervalSeconds: 0.01 },
+      { name: 'flaky', retriesAllowed: true, maxAttempts: 50, intervalSeconds: 0.01 },
     );
     await pawl.sleep(20);
     const progress = { id: await pawl.randomUUID(), at: await pawl.now() };
