@@ -39,10 +39,7 @@ interface Named {
   program: Group;
 }
 
-const say = (level: string) => (f: any, m?: string) => {
-  if (process.env.SAY) console.log(level, m ?? f, f?.err?.message ?? '');
-};
-const quiet = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /** Resolves with sentences about what went wrong; none: all is well. */
 export async function runBatch(world: World, options: BatchOptions): Promise<string[]> {
@@ -130,7 +127,7 @@ async function live(batch: Batch, fate: Fate): Promise<boolean> {
   const working = work();
   working.catch(() => {});
   const finished = await Promise.race([working, connection.death.then(() => false)]);
-  if (finished) await pawl.shutdown();
+  if (finished) await Promise.race([pawl.shutdown(), connection.death]);
   else if (world.notices && executor !== undefined)
     await world.sql(`UPDATE ${world.schema}.executor SET gone_at = now() WHERE number = $1`, [executor]);
   return finished;

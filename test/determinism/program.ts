@@ -3,7 +3,7 @@
 
 import type { Random } from './random.ts';
 
-export type LeafKind =
+type LeafKind =
   | 'step'
   | 'failing'
   | 'retried'
@@ -27,7 +27,7 @@ export interface Leaf {
   pause: number;
 }
 
-export type GroupKind = 'chain' | 'all' | 'allSettled' | 'race' | 'any';
+type GroupKind = 'chain' | 'all' | 'allSettled' | 'race' | 'any';
 
 export interface Group {
   kind: GroupKind;

@@ -38,6 +38,7 @@ describe('on PGlite, one process after the other', () => {
       schema: 'pawl',
       table: 'effect',
       peers: 1,
+      faults: false,
     };
     await checkBatches(() => world, 1);
   }, 240_000);
@@ -65,6 +66,7 @@ describe('on a server, two processes at a time', () => {
       schema: 'pawl',
       table: 'effect',
       peers: 2,
+      faults: true,
     };
     await checkBatches(() => world, 10_001);
   }, 240_000);

@@ -288,7 +288,7 @@ export function createJournal(options: JournalOptions): Journal {
 }
 
 /** The error of a request that met no database. */
-export function unavailable(cause: unknown): DatabaseUnavailableError {
+function unavailable(cause: unknown): DatabaseUnavailableError {
   return new DatabaseUnavailableError(
     'The database did not answer within a few seconds. Whether the call took effect is unknown; repeat it with the same id.',
     { cause },
