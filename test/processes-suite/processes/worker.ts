@@ -1,6 +1,6 @@
 // The program of the tests with several processes: workflows that wait in every way there is, and methods to start,
 // cancel and watch them. Each run of a function leaves a line with the time in a file, written at once.
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { Pawl, type PawlConfig } from '@pawl/core';
 import { internals } from '../../../packages/core/src/app/internals.ts';
 import { serve } from '../serve.ts';
@@ -73,12 +73,13 @@ const workflows = {
   stubborn: () =>
     waiting(() =>
       pawl.runStep(
-        ({ signal, workflowID }) =>
-          stubbornSteps.has(workflowID)
-            ? 'at last'
-            : new Promise((_, reject) => {
-                signal.addEventListener('abort', () => reject(signal.reason as Error));
-              }),
+        ({ signal, workflowID }) => {
+          if (readFileSync(LOG, 'utf8').includes(`${workflowID} stubborn`)) return 'at last';
+          note('stubborn');
+          return new Promise((_, reject) => {
+            signal.addEventListener('abort', () => reject(signal.reason as Error));
+          });
+        },
         { name: 'stubborn' },
       ),
     ),
@@ -95,7 +96,6 @@ const workflows = {
   fragile: () => waiting(() => pawl.recv('never', Infinity)),
   limited: () => waiting(() => pawl.recv('never', Infinity)),
 };
-const stubbornSteps = new Set<string>();
 
 for (const [name, fn] of Object.entries(workflows)) {
   if (!WITHOUT.split(',').includes(name))
@@ -153,7 +153,6 @@ const methods = {
     return at;
   },
   resume: async (workflowID: string) => {
-    stubbornSteps.add(workflowID);
     await pawl.resumeWorkflow(workflowID);
   },
   send: async (workflowID: string, message: unknown) => {
