@@ -11,6 +11,8 @@ export default defineConfig({
     include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'examples/*/src/**/*.test.ts'],
     globalSetup: ['test/support/server.ts'],
     pool: 'forks',
+    // Vitest leaves a core free, which on two cores means one file at a time; most tests wait more than they work.
+    maxWorkers: '100%',
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
