@@ -27,8 +27,13 @@ export interface Driver {
 /** Many tests expect failures; what the engine says about them would drown the report. */
 export const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-export function describeEachDriver(title: string, suite: (driver: Driver) => void): void {
-  describe.each(['PGlite', 'Postgres'] as const)(`${title} (%s)`, (name) => {
+type Suite = (driver: Driver) => void;
+
+export function describeEachDriver(title: string, suite: Suite): void;
+export function describeEachDriver(title: string, options: { retry: number }, suite: Suite): void;
+export function describeEachDriver(title: string, ...rest: [Suite] | [{ retry: number }, Suite]): void {
+  const [options, suite] = rest.length === 1 ? [{}, rest[0]] : rest;
+  describe.each(['PGlite', 'Postgres'] as const)(`${title} (%s)`, options, (name) => {
     let open: Connection | undefined;
     let schemas = 0;
     let launched: Pawl[] = [];

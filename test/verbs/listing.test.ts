@@ -9,7 +9,7 @@ describeEachDriver('listing workflows', (driver) => {
   let waiting: Workflow<[number], unknown>;
 
   beforeAll(async () => {
-    pawl = await driver.launch({ applicationVersion: 'v7' });
+    pawl = await driver.launch({ applicationVersion: 'v7', parkAfterSeconds: 600 });
     const add = pawl.registerWorkflow(async (n: number) => n + 1, { name: 'add' });
     const fail = pawl.registerWorkflow(
       async (n: number): Promise<number> => {
