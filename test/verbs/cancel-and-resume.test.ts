@@ -103,6 +103,43 @@ describeEachDriver('cancelling', (driver) => {
     expect(await pawl.getEvent(handle.workflowID, 'key', 0)).toBeNull();
   });
 
+  test('reaches what the body has begun and not awaited yet, and does the process no harm', async () => {
+    const unhandled: unknown[] = [];
+    const listener = (error: unknown) => unhandled.push(error);
+    process.on('unhandledRejection', listener);
+    try {
+      let finish = () => {};
+      const finished = new Promise<void>((resolve) => (finish = resolve));
+      const calls: [string, () => Promise<unknown>][] = [
+        ['recv', () => pawl.recv('never', 600)],
+        ['getEvent', () => pawl.getEvent('nobody', 'never', 600)],
+        ['sleep', () => pawl.sleep('1h')],
+        ['result', () => pawl.retrieveWorkflow('nobody').getResult()],
+        ['child', () => waiting()],
+        ['first of several', () => pawl.waitFirst([pawl.retrieveWorkflow('nobody')])],
+        ['all of several', () => pawl.waitAll([pawl.retrieveWorkflow('nobody')])],
+      ];
+      for (const [name, call] of calls) {
+        const busy = workflow(async () => {
+          const begun = call();
+          await pawl.runStep(() => finished, { name: `beside ${name}` });
+          return begun;
+        });
+        const handle = await pawl.startWorkflow(busy)();
+        await expect
+          .poll(async () => (await pawl.listWorkflowSteps(handle.workflowID)).length, { interval: 2 })
+          .toBeGreaterThan(0);
+        await handle.cancel();
+        await expect(handle.getResult()).rejects.toThrow(Error);
+      }
+      finish();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', listener);
+    }
+  });
+
   test('leaves children alone, unless they are to be cancelled too, however deep', async () => {
     const family = pawl.registerWorkflow(
       async (depth: number): Promise<void> => {

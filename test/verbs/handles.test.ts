@@ -165,6 +165,8 @@ describeEachDriver('a handle', (driver) => {
     expect((await pawl.waitFirst<unknown>([slow, failing])).workflowID).toBe(failing.workflowID);
     await expect(pawl.waitAll<unknown>([slow, failing])).rejects.toThrow('no');
     await slow.cancel();
+    expect(await pawl.waitAll([])).toEqual([]);
+    await expect(pawl.waitFirst([])).rejects.toMatchObject({ name: 'ValidationError' });
   });
 
   test('that waits when its process stops rejects, and says why', async () => {
@@ -172,7 +174,7 @@ describeEachDriver('a handle', (driver) => {
     const never = other.registerWorkflow(async () => other.recv('never', 600), { name: 'never' });
     const handle = await other.startWorkflow(never)();
     const unborn = other.retrieveWorkflow('unborn').getResult();
-    const outcomes = Promise.allSettled([handle.getResult(), unborn]);
+    const outcomes = Promise.allSettled([handle.getResult(), unborn, other.waitFirst([handle])]);
     await other.shutdown({ graceSeconds: 0 });
     for (const outcome of await outcomes)
       expect(outcome).toMatchObject({

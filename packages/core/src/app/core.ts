@@ -61,11 +61,21 @@ export class PawlCore {
     return activation;
   }
 
+  /**
+   * What a verb returns inside a workflow. The body may have begun it and be busy with something else when it
+   * rejects, with a cancellation at the latest: a rejection that nobody awaits yet must not end the process.
+   */
+  observed<T>(promise: Promise<T>): Promise<T> {
+    if (this.scope().activation !== undefined) promise.catch(() => {});
+    return promise;
+  }
+
   /** A management verb: inside a workflow it is a step, recorded and replayed. */
   recordedCall<T>(name: string, run: () => Promise<T>): Promise<T> {
     const { activation, step } = this.scope();
     if (activation === undefined || step !== undefined) return run();
-    return runStep(this.running(name).engine, activation, run, { name, retriesAllowed: false }, 'call');
+    const { engine } = this.running(name);
+    return this.observed(runStep(engine, activation, run, { name, retriesAllowed: false }, 'call'));
   }
 
   /** A workflow was registered; after launch it takes part from now on. */

@@ -3,7 +3,7 @@
 import { secondsToMilliseconds } from '../codec/index.ts';
 import { readOutcome } from '../engine/outcome.ts';
 import { wait, waitKeys } from '../engine/waits.ts';
-import { TimeoutError } from '../errors/index.ts';
+import { InStepError, NotLaunchedError, TimeoutError, ValidationError } from '../errors/index.ts';
 import type { PawlCore } from './core.ts';
 import { cancelWorkflows } from './management.ts';
 import { readStatus, type WorkflowStatus } from './status.ts';
@@ -25,9 +25,25 @@ export function createHandle<R>(core: PawlCore, workflowID: string): WorkflowHan
   return {
     workflowID,
     getStatus: () => core.recordedCall('getStatus', () => readStatus(core, workflowID)),
-    getResult: (options) => getResult<R>(core, workflowID, options),
-    cancel: (options) => cancelWorkflows(core, [workflowID], options),
+    getResult: (options) => core.observed(getResult<R>(core, workflowID, options)),
+    cancel: (options) => core.observed(cancelWorkflows(core, [workflowID], options)),
   };
+}
+
+/** The first to end, well or not. That we may not wait, or not any longer, is no end of theirs. */
+export async function waitFirst<R>(handles: readonly WorkflowHandle<R>[]): Promise<WorkflowHandle<R>> {
+  if (handles.length === 0) throw new ValidationError('waitFirst() takes at least one handle.');
+  return Promise.race(
+    handles.map((handle) =>
+      handle.getResult().then(
+        () => handle,
+        (error: unknown) => {
+          if (error instanceof NotLaunchedError || error instanceof InStepError) throw error;
+          return handle;
+        },
+      ),
+    ),
+  );
 }
 
 function getResult<R>(

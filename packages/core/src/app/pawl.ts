@@ -24,7 +24,7 @@ import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
 import * as workflows from './workflows.ts';
 import type { RegisterOptions, StartParams, Workflow } from './workflows.ts';
-import { createHandle, type WorkflowHandle } from './handles.ts';
+import { createHandle, waitFirst, type WorkflowHandle } from './handles.ts';
 import type { StepContext } from '../engine/step-context.ts';
 import type { StepOptions } from '../engine/steps.ts';
 import type { SqlClient, TransactionStepOptions } from '../engine/transactions.ts';
@@ -183,7 +183,8 @@ export class Pawl {
     workflow: { workflowName: string } | string,
     params: StartParams = {},
   ): (...args: unknown[]) => Promise<WorkflowHandle<R>> {
-    return (...args) => workflows.startWorkflow<unknown[], R>(this.#core, workflow, params, args);
+    return (...args) =>
+      this.#core.observed(workflows.startWorkflow<unknown[], R>(this.#core, workflow, params, args));
   }
 
   /** A handle for an id, whether or not somebody started it yet. */
@@ -193,19 +194,12 @@ export class Pawl {
 
   /** The first of these to end, well or not. Deterministic inside a workflow. */
   waitFirst<R>(handles: readonly WorkflowHandle<R>[]): Promise<WorkflowHandle<R>> {
-    return Promise.race(
-      handles.map((handle) =>
-        handle.getResult().then(
-          () => handle,
-          () => handle,
-        ),
-      ),
-    );
+    return this.#core.observed(waitFirst(handles));
   }
 
   /** All results; rejects with the first error. Deterministic inside a workflow. */
   waitAll<R>(handles: readonly WorkflowHandle<R>[]): Promise<R[]> {
-    return Promise.all(handles.map((handle) => handle.getResult()));
+    return this.#core.observed(Promise.all(handles.map((handle) => handle.getResult())));
   }
 
   /** The first workflow started in `fn` takes this id; a `send` outside a workflow takes it as its idempotency key. */
@@ -234,7 +228,7 @@ export class Pawl {
 
   /** Runs a function as a step: recorded once it returned or threw, never run again after that. */
   runStep<R>(fn: (step: StepContext) => Promise<R> | R, options?: StepOptions): Promise<R> {
-    return verbs.runStep(this.#core, fn, options);
+    return this.#core.observed(verbs.runStep(this.#core, fn, options));
   }
 
   /** A function that runs as a step wherever it is called in a workflow, and plainly elsewhere. */
@@ -243,12 +237,12 @@ export class Pawl {
     options?: StepOptions,
   ): (...args: A) => Promise<R> {
     const named = { ...options, name: options?.name ?? (fn.name || 'step') };
-    return (...args) => verbs.runStep(this.#core, () => fn(...args), named);
+    return (...args) => this.#core.observed(verbs.runStep(this.#core, () => fn(...args), named));
   }
 
   /** Runs SQL in one database transaction, with its checkpoint: it commits exactly once. */
   runTransaction<R>(fn: (tx: SqlClient) => Promise<R>, options?: TransactionStepOptions): Promise<R> {
-    return verbs.runTransaction(this.#core, fn, options);
+    return this.#core.observed(verbs.runTransaction(this.#core, fn, options));
   }
 
   registerTransaction<A extends unknown[], R>(
@@ -256,26 +250,26 @@ export class Pawl {
     options?: TransactionStepOptions,
   ): (...args: A) => Promise<R> {
     const named = { ...options, name: options?.name ?? (fn.name || 'step') };
-    return (...args) => verbs.runTransaction(this.#core, (tx) => fn(tx, ...args), named);
+    return (...args) => this.#core.observed(verbs.runTransaction(this.#core, (tx) => fn(tx, ...args), named));
   }
 
   /** Sleeps durably: over restarts, for months if need be, without memory while it is long. */
   sleep(duration: Duration): Promise<void> {
-    return verbs.sleep(this.#core, duration);
+    return this.#core.observed(verbs.sleep(this.#core, duration));
   }
 
   sleepUntil(date: Date): Promise<void> {
-    return verbs.sleepUntil(this.#core, date);
+    return this.#core.observed(verbs.sleepUntil(this.#core, date));
   }
 
   /** Publishes a value under a key of the running workflow. The last value wins; with `once` a second one is an error. */
   setEvent<T>(key: string | EventKey<T>, value: T, options?: { once?: boolean }): Promise<void> {
-    return verbs.setEvent(this.#core, key, value, options);
+    return this.#core.observed(verbs.setEvent(this.#core, key, value, options));
   }
 
   /** The value of an event; waits for it. null after `timeoutSeconds` (default 60; Infinity: for ever). */
   getEvent<T>(workflowID: string, key: string | EventKey<T>, timeoutSeconds?: number): Promise<T | null> {
-    return verbs.getEvent(this.#core, workflowID, key, timeoutSeconds);
+    return this.#core.observed(verbs.getEvent(this.#core, workflowID, key, timeoutSeconds));
   }
 
   /**
@@ -288,22 +282,22 @@ export class Pawl {
     topic?: string | Topic<T>,
     options?: verbs.SendOptions,
   ): Promise<void> {
-    return verbs.send(this.#core, destinationID, message, topic, options);
+    return this.#core.observed(verbs.send(this.#core, destinationID, message, topic, options));
   }
 
   /** The next message to the running workflow, first in, first out per topic. null after `timeoutSeconds` (default 60). */
   recv<T>(topic?: string | Topic<T>, timeoutSeconds?: number): Promise<T | null> {
-    return verbs.recv(this.#core, topic, timeoutSeconds);
+    return this.#core.observed(verbs.recv(this.#core, topic, timeoutSeconds));
   }
 
   /** The time, recorded. */
   now(): Promise<Date> {
-    return verbs.now(this.#core);
+    return this.#core.observed(verbs.now(this.#core));
   }
 
   /** A random UUID, recorded. */
   randomUUID(): Promise<string> {
-    return verbs.randomUUID(this.#core);
+    return this.#core.observed(verbs.randomUUID(this.#core));
   }
 
   /** The workflow that runs the calling code, if one does. */

@@ -79,10 +79,11 @@ export function registerWorkflow<A extends unknown[], R>(
     duplicatePolicy: options.duplicatePolicy ?? 'return-existing',
   });
   core.registered();
-  const workflow = async (...args: A): Promise<R> => {
+  const run = async (args: A): Promise<R> => {
     const handle = await startWorkflow<A, R>(core, name, {}, args);
     return handle.getResult();
   };
+  const workflow = (...args: A): Promise<R> => core.observed(run(args));
   return Object.defineProperties(workflow, {
     name: { value: name },
     workflowName: { value: name },
