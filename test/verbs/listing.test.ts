@@ -64,6 +64,8 @@ describeEachDriver('listing workflows', (driver) => {
     ['statuses', () => ({ status: ['ERROR', 'CANCELLED'] }), ['f_1%', 'w-2']],
     ['a start time', () => ({ startTime: new Date(middle) }), ['f_1%', 'w-1', 'w-2', 'p', 'p-0']],
     ['an end time', () => ({ endTime: middle }), ['a-1', 'a-2', 'a-3']],
+    ['the beginning of time', () => ({ startTime: -8.64e15 }), all],
+    ['the end of time', () => ({ startTime: 8.64e15 }), []],
     [
       'an end time as text',
       () => ({ endTime: new Date(middle).toISOString(), idPrefix: 'a' }),
@@ -137,9 +139,25 @@ describeEachDriver('listing workflows', (driver) => {
     ['a cursor that is none', { cursor: 'nonsense' }],
     ['a cursor from elsewhere', { cursor: Buffer.from('["x"]').toString('base64url') }],
     ['a time that is none', { startTime: 'yesterday-ish' }],
+    ['a name with a NUL', { name: ['a', 'b\0'] }],
+    ['a prefix with half a character', { idPrefix: 'a\ud83d' }],
+    ['an id with a NUL', { workflowIDs: ['\0'] }],
+    ['attributes with a NUL', { attributes: { a: '\0' } }],
   ])('refuses %s', async (_, filter) => {
     await expect(pawl.listWorkflows(filter)).rejects.toThrow(ValidationError);
   });
+
+  test.each(['', 'a\0b', 7 as unknown as string])(
+    'asked for an id that none can have, %j, says so',
+    async (id) => {
+      await expect(pawl.getWorkflowStatus(id)).rejects.toThrow(ValidationError);
+      await expect(pawl.listWorkflowSteps(id)).rejects.toThrow(ValidationError);
+      await expect(pawl.listEvents(id)).rejects.toThrow(ValidationError);
+      await expect(pawl.listMessages(id)).rejects.toThrow(ValidationError);
+      await expect(pawl.cancelWorkflow(id)).rejects.toThrow(ValidationError);
+      await expect(pawl.resumeWorkflow(id)).rejects.toThrow(ValidationError);
+    },
+  );
 
   test('lists steps in order, with what they waited for and how they ended', async () => {
     const listed = pawl.registerWorkflow(

@@ -191,6 +191,16 @@ describeEachDriver('registering a workflow', (driver) => {
     expect(checks).toBe(1);
   });
 
+  test.each([1.5, Number.NaN, 2 ** 31])(
+    'priority %s is an error of the caller, and nothing is written',
+    async (priority) => {
+      const urgent = pawl.registerWorkflow(async () => 1, { name: `urgent ${priority}` });
+      const start = pawl.startWorkflow(urgent, { workflowID: 'urgent', priority });
+      await expect(start()).rejects.toThrow(ValidationError);
+      expect(await pawl.getWorkflowStatus('urgent')).toBeNull();
+    },
+  );
+
   test('attributes that cannot be stored are an error of the caller, and nothing is written', async () => {
     const tagged = pawl.registerWorkflow(async () => 1, { name: 'tagged' });
     const start = (attributes: unknown) =>

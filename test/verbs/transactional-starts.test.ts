@@ -70,6 +70,23 @@ describeEachDriver('a transaction', (driver) => {
     expect(await pawl.retrieveWorkflow('plain').getResult()).toBe('to plain');
   });
 
+  test('may be that of a client that has `unsafe` in place of `query`', async () => {
+    const receiving = workflow(async () => pawl.recv<string>('topic', 600));
+    await driver.transaction(async (tx) => {
+      if (!('query' in tx)) throw new Error('The drivers have `query`.');
+      const transaction: SqlClientLike = {
+        unsafe: async (text, params) => (await tx.query(text, params)).rows,
+      };
+      await pawl.startWorkflow(receiving, { workflowID: 'unsafe', transaction })();
+      await pawl.send('unsafe', 'hello', 'topic', { transaction });
+    });
+    expect(await pawl.retrieveWorkflow('unsafe').getResult()).toBe('hello');
+    const wrong = { transaction: {} as SqlClientLike };
+    await expect(pawl.startWorkflow(receiving, wrong)()).rejects.toMatchObject({
+      name: 'ConfigurationError',
+    });
+  });
+
   test('of the caller wakes a workflow that waits for the message', async () => {
     const waiting = workflow(async () => pawl.recv<string>('topic', 600));
     const handle = await pawl.startWorkflow(waiting)();

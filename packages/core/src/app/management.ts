@@ -78,6 +78,7 @@ export async function listWorkflows(core: PawlCore, filter: WorkflowFilter = {})
   if (!Number.isInteger(limit) || limit < 1 || limit > 10_000) {
     throw new ValidationError(`limit must be a whole number from 1 to 10000, not ${String(limit)}.`);
   }
+  checkTexts(filter);
   const rows = await reading.listWorkflows(database, {
     workflowIDs: filter.workflowIDs,
     idPrefix: filter.idPrefix,
@@ -105,6 +106,18 @@ export async function listWorkflows(core: PawlCore, filter: WorkflowFilter = {})
   return result;
 }
 
+/** Postgres refuses such texts; nothing can have one, so it is a mistake to look for them. */
+function checkTexts(filter: WorkflowFilter): void {
+  for (const [key, value] of Object.entries(filter)) {
+    for (const text of [value].flat())
+      if (typeof text === 'string' && /[\0\p{Surrogate}]/u.test(text))
+        throw new ValidationError(`${key} must be well-formed text without NUL.`);
+  }
+}
+
+/** Before anything was created; Postgres knows no instant before 4713 BC. */
+const LONG_AGO = Date.UTC(-4000, 0);
+
 function list<T>(value: T | T[] | undefined): T[] | undefined {
   return value === undefined ? undefined : Array.isArray(value) ? value : [value];
 }
@@ -114,7 +127,7 @@ function instant(value: Date | string | number | undefined, what: string): numbe
   const time = new Date(value).getTime();
   if (Number.isNaN(time))
     throw new ValidationError(`${what} must be a date, an ISO text or milliseconds of the epoch.`);
-  return time;
+  return Math.max(LONG_AGO, time);
 }
 
 function readCursor(cursor: string): { createdKey: string; id: string } {
@@ -130,7 +143,8 @@ function readCursor(cursor: string): { createdKey: string; id: string } {
 
 /** Steps in the order of their ids, those that still wait included. */
 export async function listWorkflowSteps(core: PawlCore, workflowID: string): Promise<StepInfo[]> {
-  const rows = await reading.listSteps(core.outsideTransaction('listWorkflowSteps').database, workflowID);
+  const { database } = core.outsideTransaction('listWorkflowSteps');
+  const rows = await reading.listSteps(database, checkWorkflowID(workflowID));
   return rows.map((row) => ({
     stepID: row.step_id,
     kind: row.kind,
@@ -192,7 +206,7 @@ export async function forkWorkflow(
   fromStep: number,
   params: ForkParams = {},
 ): Promise<string> {
-  if (!Number.isInteger(fromStep) || fromStep < 0) {
+  if (!Number.isInteger(fromStep) || fromStep < 0 || fromStep > 2 ** 31 - 1) {
     throw new ConfigurationError(
       `fromStep must be the id of a step, a whole number from 0, not ${String(fromStep)}.`,
     );
@@ -238,7 +252,8 @@ export interface EventInfo {
 
 /** Every value that the workflow's events had, in order; the last of a key is its value. */
 export async function listEvents(core: PawlCore, workflowID: string): Promise<EventInfo[]> {
-  const rows = await reading.listEvents(core.outsideTransaction('listEvents').database, workflowID);
+  const { database } = core.outsideTransaction('listEvents');
+  const rows = await reading.listEvents(database, checkWorkflowID(workflowID));
   return rows.map((row) => ({
     key: row.key,
     value: core.codec.decode(row.value),
@@ -259,7 +274,8 @@ export interface MessageInfo {
 }
 
 export async function listMessages(core: PawlCore, workflowID: string): Promise<MessageInfo[]> {
-  const rows = await reading.listMessages(core.outsideTransaction('listMessages').database, workflowID);
+  const { database } = core.outsideTransaction('listMessages');
+  const rows = await reading.listMessages(database, checkWorkflowID(workflowID));
   return rows.map((row) => ({
     id: row.id,
     topic: row.topic === '' ? null : row.topic,

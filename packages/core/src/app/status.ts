@@ -1,6 +1,6 @@
 // The status of a workflow as callers see it, made from its row.
 
-import type { Codec } from '../codec/index.ts';
+import { checkWorkflowID, type Codec } from '../codec/index.ts';
 import { WorkflowTimeoutError } from '../errors/index.ts';
 import { readWorkflow, type WorkflowRow } from '../store/reading.ts';
 import type { PawlCore } from './core.ts';
@@ -51,7 +51,8 @@ export interface WorkflowStatus {
 }
 
 export async function readStatus(core: PawlCore, workflowID: string): Promise<WorkflowStatus | null> {
-  const row = await readWorkflow(core.outsideTransaction('getStatus').database, workflowID);
+  const { database } = core.outsideTransaction('getStatus');
+  const row = await readWorkflow(database, checkWorkflowID(workflowID));
   return row === undefined ? null : toStatus(core.codec, row);
 }
 

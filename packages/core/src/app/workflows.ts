@@ -5,7 +5,13 @@ import { checkName, checkWorkflowID, type Duration, toMilliseconds } from '../co
 import type { DuplicatePolicy, Registration, WorkflowFunction } from '../engine/registry.ts';
 import { type Scope, takeNextID } from '../engine/scope.ts';
 import { startChild, startFromOutside, startWithin, type StartRequest } from '../engine/starts.ts';
-import { ConfigurationError, InStepError, NotRegisteredError, UnknownQueueError } from '../errors/index.ts';
+import {
+  ConfigurationError,
+  InStepError,
+  NotRegisteredError,
+  UnknownQueueError,
+  ValidationError,
+} from '../errors/index.ts';
 import { encodeAttributes } from './attributes.ts';
 import type { PawlCore } from './core.ts';
 import { createHandle, type WorkflowHandle } from './handles.ts';
@@ -123,7 +129,7 @@ export async function startWorkflow<A extends unknown[], R>(
     input: null,
     duplicatePolicy: params.duplicatePolicy ?? registration.duplicatePolicy,
     timeoutMs: timeoutOf(params, scope, registration),
-    priority: params.priority,
+    priority: checkPriority(params.priority),
     attributes: encodeAttributes(params.attributes),
     auth: scope.settings.auth ?? scope.activation?.auth,
   };
@@ -154,6 +160,11 @@ function elsewhere(name: string): Registration {
     timeoutMs: undefined,
     duplicatePolicy: 'return-existing',
   };
+}
+
+function checkPriority(priority: number | undefined): number | undefined {
+  if (priority === undefined || (Number.isInteger(priority) && Math.abs(priority) < 2 ** 31)) return priority;
+  throw new ValidationError(`priority must be a whole number of 32 bits, not ${String(priority)}.`);
 }
 
 /** The stored form of the arguments; a promise only if the input schema is asynchronous. */
