@@ -1,10 +1,11 @@
-// Runs a batch of programs over several lives of a process: each dies at a random call to the database, the next one
-// recovers what it left. Then looks at everything that can be seen and says what is wrong with it.
+// Runs a batch of programs over several lives of a process: each dies at some call to the database, the next one
+// recovers what it left. Ends with sentences about what went wrong, as far as it can be seen.
 
-import { DatabaseUnavailableError, Pawl, type PawlConfig } from '@pawl/core';
+import { DatabaseUnavailableError, Pawl } from '@pawl/core';
 import { internals } from '../../packages/core/src/app/internals.ts';
-import { registerPrograms } from './interpret.ts';
-import { type Ending, type Group, isPossible, leavesOf, randomProgram, valueOf } from './program.ts';
+import { inspect } from './inspect.ts';
+import { type ProgramWorkflow, registerPrograms } from './interpret.ts';
+import { type Ending, type Group, leavesOf, randomProgram, valueOf } from './program.ts';
 import { createRandom, type Random } from './random.ts';
 import { createRecorder, type Mortal, type Recorder } from './recorder.ts';
 import type { CutDatabase, Fate, Moment } from './worlds.ts';
@@ -12,83 +13,101 @@ import type { CutDatabase, Fate, Moment } from './worlds.ts';
 export interface World {
   /** A new client, that dies as its fate wants. */
   connect(fate: Fate): CutDatabase;
-  /** A row of `executor` is told to be gone, where nobody would notice at once. */
-  readonly notices: boolean;
   sql<Row>(text: string, params?: unknown[]): Promise<Row[]>;
   readonly schema: string;
   /** (workflow text, label text) */
   readonly table: string;
   /** Lives at the same time. */
   readonly peers: number;
-  /** Connections break, too, in lives that go on. */
-  readonly faults: boolean;
+  /** Connections break, too, in lives that go on; and nobody notices at once that a process is dead. */
+  readonly remote: boolean;
 }
 
 export interface BatchOptions {
   seed: number;
+  /** Default: so many random ones. */
   programs?: readonly Group[];
   count?: number;
-  /** How many lives end by death before one may finish. */
+  /** How many lives end by death before one may finish. Default: some. */
   deaths?: number;
-  /** Calls to the database before a death, at most. */
-  longestLife?: number;
+  /** The first life dies when its workflows know so many results. */
+  diesAtResult?: number;
 }
 
-interface Named {
+export interface NamedProgram {
   id: string;
   program: Group;
 }
 
-const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+export interface Batch {
+  world: World;
+  random: Random;
+  workflows: readonly NamedProgram[];
+  recorder: Recorder;
+  unsent: Set<Unsent>;
+  endings: Map<string, Ending>;
+}
+
+export interface Unsent {
+  id: string;
+  label: string;
+}
+
+export const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+const LONGEST_LIFE = 120;
+const BATCH_MS = 45_000;
 
 /** Resolves with sentences about what went wrong; none: all is well. */
 export async function runBatch(world: World, options: BatchOptions): Promise<string[]> {
   const random = createRandom(options.seed);
   const programs =
     options.programs ?? Array.from({ length: options.count ?? 20 }, () => randomProgram(random));
-  const workflows = programs.map((program, i): Named => ({ id: `s${options.seed}p${i}`, program }));
+  const workflows = programs.map((program, i) => ({ id: `s${options.seed}p${i}`, program }));
   const recorder = createRecorder();
-  const deaths = options.deaths ?? random.whole(1, 4);
   const batch: Batch = {
-    world,
-    random,
-    workflows,
-    recorder,
+    ...{ world, random, workflows, recorder },
     unsent: messagesFor(workflows),
-    parkAfterSeconds: random.pick([0.005, 5]),
     endings: new Map(),
   };
-  let mortals = deaths;
+  const parkAfterSeconds = random.pick([0.005, 5]);
+  const alive = new Set<CutDatabase>();
+  let mortals = options.deaths ?? random.whole(1, 4);
+  let killed = options.diesAtResult === undefined;
+  recorder.onResult = (known) => {
+    if (known !== options.diesAtResult) return;
+    killed = true;
+    for (const connection of alive) connection.kill();
+  };
+  let late = false;
+  const deadline = setTimeout(() => {
+    late = true;
+    for (const connection of alive) connection.kill();
+  }, BATCH_MS);
   await Promise.all(
     Array.from({ length: world.peers }, async () => {
-      for (;;) {
-        const longest = options.longestLife ?? 120;
+      while (!late) {
         const moment = (): Moment => ({
-          at: random.whole(6, longest),
+          at: random.whole(6, LONGEST_LIFE),
           when: random.pick(['before', 'after'] as const),
         });
-        const fate: Fate = {
+        const connection = world.connect({
           death: mortals-- > 0 ? moment() : undefined,
-          faults: Array.from({ length: world.faults ? random.whole(0, 4) : 0 }, moment),
-        };
-        if (await live(batch, fate)) return;
+          faults: Array.from({ length: world.remote ? random.whole(0, 4) : 0 }, moment),
+        });
+        alive.add(connection);
+        const finished = await live(batch, connection, parkAfterSeconds);
+        alive.delete(connection);
+        if (finished) return;
       }
     }),
   );
+  clearTimeout(deadline);
+  if (!killed) recorder.violations.push('there were never so many results');
   return [...recorder.violations, ...(await inspect(batch))];
 }
 
-interface Batch {
-  world: World;
-  random: Random;
-  workflows: readonly Named[];
-  recorder: Recorder;
-  unsent: Set<{ id: string; label: string }>;
-  parkAfterSeconds: number;
-  endings: Map<string, Ending>;
-}
-
-function messagesFor(workflows: readonly Named[]): Batch['unsent'] {
+export function messagesFor(workflows: readonly NamedProgram[]): Set<Unsent> {
   return new Set(
     workflows.flatMap(({ id, program }) =>
       leavesOf(program)
@@ -99,51 +118,52 @@ function messagesFor(workflows: readonly Named[]): Batch['unsent'] {
 }
 
 /** One life. True if it saw all workflows end. */
-async function live(batch: Batch, fate: Fate): Promise<boolean> {
-  const { world, recorder, workflows } = batch;
+async function live(batch: Batch, connection: CutDatabase, parkAfterSeconds: number): Promise<boolean> {
+  const { world, recorder } = batch;
   recorder.recorded(await completedSteps(world));
-  const connection = world.connect(fate);
-  const config: PawlConfig = {
-    database: connection.database,
-    schema: world.schema,
-    parkAfterSeconds: batch.parkAfterSeconds,
-    logger: quiet,
-  };
-  const pawl = new Pawl(config);
-  const program = registerPrograms({ pawl, life: connection, recorder, table: world.table });
+  const { database } = connection;
+  const pawl = new Pawl({ database, schema: world.schema, parkAfterSeconds, logger: quiet });
+  const program = registerPrograms({ pawl, life: connection, witness: recorder, table: world.table });
   let executor: number | undefined;
   const work = async (): Promise<boolean> => {
     // A connection that breaks now is an error of launch(), and one tries again.
     while (pawl.state === 'idle') await pawl.launch().catch(() => {});
     executor = internals(pawl).runtime.engine.executor;
-    const sent = sendAll(batch, connection, pawl);
-    const ended = workflows.map(async ({ id, program: root }) => {
-      const handle = await insist(connection, () => pawl.startWorkflow(program, { workflowID: id })(root));
-      batch.endings.set(id, await handle.getResult());
-    });
-    await Promise.all([...ended, sent]);
+    await runToTheEnd(batch, connection, pawl, program);
     return true;
   };
   const working = work();
   working.catch(() => {});
   const finished = await Promise.race([working, connection.death.then(() => false)]);
   if (finished) await Promise.race([pawl.shutdown(), connection.death]);
-  else if (world.notices && executor !== undefined)
+  // What is dead calls nothing; an enabled storage would cost the rest of the process time with every promise.
+  internals(pawl).core.storage.disable();
+  if (!finished && world.remote && executor !== undefined)
     await world.sql(`UPDATE ${world.schema}.executor SET gone_at = now() WHERE number = $1`, [executor]);
   return finished;
 }
 
-/** Messages from outside, at random moments, each again with the same key until it was acknowledged. */
-async function sendAll({ unsent, random }: Batch, life: Mortal, pawl: Pawl): Promise<void> {
-  await Promise.all(
-    [...unsent].map(async (message) => {
-      for (let turns = random.whole(0, 40); turns > 0; turns--) await new Promise(setImmediate);
-      const { id, label } = message;
-      const options = { idempotencyKey: label, onMissing: 'park' } as const;
-      await insist(life, () => pawl.send(id, valueOf(label), label, options));
-      unsent.delete(message);
-    }),
-  );
+/** Starts everything, or finds it started, sends what is to be sent, and waits for all results. */
+export async function runToTheEnd(
+  batch: Pick<Batch, 'workflows' | 'endings' | 'unsent' | 'random'>,
+  life: Mortal,
+  pawl: Pawl,
+  program: ProgramWorkflow,
+): Promise<void> {
+  const { workflows, endings, unsent, random } = batch;
+  const results = workflows.map(async ({ id, program: root }) => {
+    const handle = await insist(life, () => pawl.startWorkflow(program, { workflowID: id })(root));
+    endings.set(id, await handle.getResult());
+  });
+  // Messages from outside, at random moments, each again with the same key until it was acknowledged.
+  const messages = [...unsent].map(async (message) => {
+    for (let turns = random.whole(0, 40); turns > 0; turns--) await new Promise(setImmediate);
+    const { id, label } = message;
+    const options = { idempotencyKey: label, onMissing: 'park' } as const;
+    await insist(life, () => pawl.send(id, valueOf(label), label, options));
+    unsent.delete(message);
+  });
+  await Promise.all([...results, ...messages]);
 }
 
 /** A request that met no database is repeated with the same id. */
@@ -157,7 +177,8 @@ async function insist<T>(life: Mortal, request: () => Promise<T>): Promise<T> {
   }
 }
 
-async function completedSteps({ sql, schema }: World): Promise<string[]> {
+/** What the journals say has completed, as `{workflow}#{step}`. */
+export async function completedSteps({ sql, schema }: Pick<World, 'sql' | 'schema'>): Promise<string[]> {
   const [there] = await sql<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
     `${schema}.step`,
   ]);
@@ -166,64 +187,4 @@ async function completedSteps({ sql, schema }: World): Promise<string[]> {
     `SELECT workflow_id || '#' || step_id AS key FROM ${schema}.step WHERE completed_at IS NOT NULL`,
   );
   return rows.map(({ key }) => key);
-}
-
-interface StepRow {
-  step_id: number;
-  name: string | null;
-  target: string | null;
-  kind: string;
-  completed: boolean;
-}
-
-async function inspect({ world, workflows, recorder, endings }: Batch): Promise<string[]> {
-  const wrong: string[] = [];
-  const { sql, schema, table } = world;
-  for (const { id, program } of workflows) {
-    const ending = endings.get(id);
-    if (ending === undefined || !isPossible(program, ending))
-      wrong.push(`${id} cannot end with ${JSON.stringify(ending)}`);
-
-    const steps = await sql<StepRow>(
-      `SELECT step_id, name, target, kind, completed_at IS NOT NULL AS completed FROM ${schema}.step
-       WHERE workflow_id = $1 ORDER BY seq NULLS LAST`,
-      [id],
-    );
-    const results = recorder.resultsOf(id);
-    const known = new Set(results.map(({ stepID }) => stepID));
-    const delivered = steps.filter(({ step_id, completed }) => completed && known.has(step_id));
-    const recordedOrder = delivered.map(({ step_id }) => step_id).join(' ');
-    const liveOrder = results.map(({ stepID }) => stepID).join(' ');
-    if (recordedOrder !== liveOrder)
-      wrong.push(`${id} recorded the order ${recordedOrder} but delivered ${liveOrder}`);
-    for (const { label, stepID } of results) {
-      const row = steps.find(({ step_id }) => step_id === stepID);
-      const names = [row?.name, row?.target, row?.kind];
-      const isNamed = row?.kind === 'start' || row?.kind === 'getResult' || row?.kind === 'send';
-      if (!isNamed && row?.kind !== 'sleep' && row?.kind !== 'randomUUID' && !names.includes(label))
-        wrong.push(`${id} has "${names.join('/')}" as step ${stepID}, which was ${label}`);
-    }
-
-    const recorded = new Set(steps.filter(({ completed }) => completed).map(({ name }) => name));
-    const commits = await sql<{ label: string; times: number }>(
-      `SELECT label, count(*)::int AS times FROM ${table} WHERE workflow = $1 GROUP BY label`,
-      [id],
-    );
-    for (const { label, kind } of leavesOf(program)) {
-      if (kind !== 'transaction' && kind !== 'failingTransaction') continue;
-      const times = commits.find((commit) => commit.label === label)?.times ?? 0;
-      const expected = kind === 'transaction' && recorded.has(label) ? 1 : 0;
-      if (times !== expected) wrong.push(`${id} committed transaction ${label} ${times} times`);
-    }
-    const messages = await sql<{ times: number }>(
-      `SELECT count(*)::int AS times FROM ${schema}.message WHERE destination = $1 GROUP BY topic HAVING count(*) > 1`,
-      [id],
-    );
-    if (messages.length > 0) wrong.push(`${id} got a message twice`);
-  }
-  const open = await sql<{ id: string; status: string }>(
-    `SELECT id, status FROM ${schema}.workflow WHERE status <> 'SUCCESS' AND name = 'program'`,
-  );
-  for (const { id, status } of open) wrong.push(`${id} is ${status}`);
-  return wrong;
 }

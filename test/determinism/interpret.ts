@@ -12,12 +12,12 @@ import {
   type Program,
   valueOf,
 } from './program.ts';
-import type { Mortal, Recorder, Trace } from './recorder.ts';
+import type { Mortal, Trace, Witness } from './recorder.ts';
 
 export interface Surroundings {
   pawl: Pawl;
   life: Mortal;
-  recorder: Recorder;
+  witness: Witness;
   /** A table (workflow text, label text) that transactions write into. */
   table: string;
 }
@@ -26,7 +26,7 @@ export type ProgramWorkflow = Workflow<[program: Program], Ending>;
 
 const never = new Promise<never>(() => {});
 
-export function registerPrograms({ pawl, life, recorder, table }: Surroundings): ProgramWorkflow {
+export function registerPrograms({ pawl, life, witness, table }: Surroundings): ProgramWorkflow {
   /** The work of a step. In a dead process it never ends. */
   const work = async (pause: number): Promise<void> => {
     if (pause < 0) await new Promise((resolve) => setTimeout(resolve, -pause));
@@ -54,7 +54,7 @@ export function registerPrograms({ pawl, life, recorder, table }: Surroundings):
     note(trace, label, () =>
       pawl.runStep(
         async ({ workflowID, stepID, attempt }) => {
-          recorder.executes(life, workflowID, stepID, label);
+          witness.executes(life, workflowID, stepID, label);
           await work(pause);
           if (attempt <= failures) throw new Error(errorOf(label));
           return valueOf(label);
@@ -178,7 +178,7 @@ export function registerPrograms({ pawl, life, recorder, table }: Surroundings):
     }
   };
 
-  const begin = (): Trace => recorder.body(life, pawl.workflowID as string);
+  const begin = (): Trace => witness.body(life, pawl.workflowID as string);
 
   const offspring = pawl.registerWorkflow(async function offspring(
     label: string,

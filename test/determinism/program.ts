@@ -27,7 +27,7 @@ export interface Leaf {
   pause: number;
 }
 
-type GroupKind = 'chain' | 'all' | 'allSettled' | 'race' | 'any';
+export type GroupKind = 'chain' | 'all' | 'allSettled' | 'race' | 'any';
 
 export interface Group {
   kind: GroupKind;

@@ -13,11 +13,17 @@ export interface Trace {
   got(label: string, result: unknown): void;
 }
 
-export interface Recorder {
+/** What the programs tell while they run. */
+export interface Witness {
   /** A body begins. Its trace has to repeat what earlier bodies of this workflow met, and may go on after that. */
   body(life: Mortal, workflowID: string): Trace;
   /** The function of a step begins. */
   executes(life: Mortal, workflowID: string, stepID: number, label: string): void;
+}
+
+export interface Recorder extends Witness {
+  /** Called with the number of results that bodies know, whenever that rises. */
+  onResult: (known: number) => void;
   /** These are recorded as completed: no function may run for them any more. Keys are `{workflow}#{step}`. */
   recorded(keys: Iterable<string>): void;
   /** The results of a workflow as its body met them, in order. */
@@ -40,7 +46,8 @@ export function createRecorder(): Recorder {
     if (violations.length < 50) violations.push(`${workflowID}: ${sentence}`);
   };
 
-  return {
+  const recorder: Recorder = {
+    onResult: () => {},
     executions,
     violations,
     body: (life, workflowID) => {
@@ -63,8 +70,10 @@ export function createRecorder(): Recorder {
       return {
         call: (label, stepID) => add(`call ${label} ${stepID}`),
         got: (label, result) => {
-          if (!life.dead) delivered.add(`${workflowID} ${label}`);
           add(`got ${label} ${JSON.stringify(result)}`);
+          const known = delivered.size;
+          if (!life.dead) delivered.add(`${workflowID} ${label}`);
+          if (delivered.size > known) recorder.onResult(delivered.size);
         },
       };
     },
@@ -90,4 +99,5 @@ export function createRecorder(): Recorder {
       return results;
     },
   };
+  return recorder;
 }

@@ -22,16 +22,16 @@ export interface CutDatabase {
   readonly database: Exclude<PawlConfig['database'], undefined>;
   readonly dead: boolean;
   readonly death: Promise<void>;
-  /** Calls until now. */
-  readonly calls: number;
+  /** The process dies now. */
+  kill(): void;
 }
 
 const never = new Promise<never>(() => {});
 
 class Countdown {
-  calls = 0;
   dead = false;
   readonly death: Promise<void>;
+  #calls = 0;
   #die: () => void = () => {};
   readonly #fate: Fate;
 
@@ -44,10 +44,10 @@ class Countdown {
 
   /** Counts a call and says what becomes of it. */
   next(): 'dies before' | 'dies after' | 'breaks before' | 'breaks after' | undefined {
-    this.calls++;
+    const call = ++this.#calls;
     const { death, faults } = this.#fate;
-    if (death !== undefined && this.calls >= death.at) return `dies ${death.when}`;
-    const fault = faults.find(({ at }) => at === this.calls);
+    if (death !== undefined && call >= death.at) return `dies ${death.when}`;
+    const fault = faults.find(({ at }) => at === call);
     return fault === undefined ? undefined : `breaks ${fault.when}`;
   }
 
@@ -136,6 +136,7 @@ export function cutServer(url: string, fate: Fate): CutDatabase {
     }
 
     override connect(...args: unknown[]): this {
+      if (countdown.dead) return this;
       (super.connect as (...all: unknown[]) => this).apply(this, args);
       // It gave itself the write() of every socket; ours is the one below.
       delete (this as { write?: unknown }).write;
@@ -167,20 +168,31 @@ export function cutServer(url: string, fate: Fate): CutDatabase {
       return super.emit(event, ...args);
     }
 
+    override destroy(error?: Error): this {
+      if (countdown.dead) this.#forget();
+      return super.destroy(countdown.dead ? undefined : error);
+    }
+
     #break(): void {
       this.destroy(Object.assign(new Error('The connection broke.'), { code: 'ECONNRESET' }));
     }
 
     /** The client hears nothing more; the server sees the end of the connection after what it was sent. */
     silence(): void {
-      this.removeAllListeners();
-      this.on('error', () => {});
+      this.#forget();
       this.resume();
       this.end();
     }
+
+    #forget(): void {
+      this.removeAllListeners();
+      this.on('error', () => {});
+    }
   }
 
-  return describe({ connectionString: url, max: 4, stream: () => new CutSocket() }, countdown);
+  // Without a timeout, so that the dead do not try again and again.
+  const options = { connectionString: url, max: 4, connectionTimeoutMillis: 0 };
+  return describe({ ...options, stream: () => new CutSocket() }, countdown);
 }
 
 function describe(database: CutDatabase['database'], countdown: Countdown): CutDatabase {
@@ -189,9 +201,7 @@ function describe(database: CutDatabase['database'], countdown: Countdown): CutD
     get dead() {
       return countdown.dead;
     },
-    get calls() {
-      return countdown.calls;
-    },
     death: countdown.death,
+    kill: () => countdown.die(),
   };
 }
