@@ -13,6 +13,7 @@ beforeAll(async () => {
   database = await createDatabase();
   pawl = new Pawl({ database: database.url, logger: quiet });
   await pawl.launch();
+  await internals(pawl).database.query('CREATE TABLE unique_payment (id integer PRIMARY KEY)');
 });
 
 afterAll(async () => {
@@ -21,9 +22,11 @@ afterAll(async () => {
 });
 
 test.each([
-  ['that took effect', true],
-  ['that did not', false],
-])('one %s', async (_, committed) => {
+  ['that took effect', true, 'SELECT 1'],
+  ['that did not', false, 'SELECT 1'],
+  // The second run fails in its own SQL, because of what the first one did.
+  ['that took effect and cannot be made again', true, 'INSERT INTO unique_payment VALUES (1)'],
+])('one %s', async (_, committed, text) => {
   const { database: own } = internals(pawl);
   const transaction = own.transaction.bind(own);
   let recorded = () => {};
@@ -45,14 +48,14 @@ test.each([
     async () => {
       const order: string[] = [];
       await Promise.all([
-        pawl.runTransaction(async (tx) => void (await tx.query('SELECT 1'))).then(() => order.push('paid')),
+        pawl.runTransaction(async (tx) => void (await tx.query(text))).then(() => order.push('paid')),
         pawl.runStep(() => stepRecorded, { name: 'other' }).then(() => order.push('other')),
       ]);
       orders.push(order.join());
       await pawl.recv('go', 600);
       return order.join();
     },
-    { name: `racing-${committed}` },
+    { name: `racing-${committed}-${text}` },
   );
   const handle = await pawl.startWorkflow(racing)();
   await expect.poll(() => orders.length, { interval: 5 }).toBe(1);

@@ -5,6 +5,7 @@ import { SerializationError, WorkflowCancelledError } from '../errors/index.ts';
 import type { JournalRow } from '../store/lifecycle.ts';
 import type { Answer, Operation, StepPart } from '../store/operations.ts';
 import type { Activation } from './activation.ts';
+import type { Slot } from './delivery.ts';
 import type { EngineHost } from './host.ts';
 
 /** The recorded form of a result. */
@@ -24,6 +25,8 @@ export interface RecordOptions {
   message?: Operation['message'];
   /** A function ran: its result is recorded even if the workflow was cancelled meanwhile. */
   keep: boolean;
+  /** Earlier places in the order that the step may have been recorded under. */
+  places?: readonly Slot[] | undefined;
   /** The result is durable. */
   deliver: (recorded: Recorded) => void;
   reject: (error: unknown) => void;
@@ -37,6 +40,14 @@ export function record(host: EngineHost, options: RecordOptions): void {
   const { activation, stepID, step } = options;
   const slot = activation.delivery.reserve();
   activation.pending++;
+  /** The place that was recorded, if one was; the others are free. */
+  const place = (seq: number | null): Slot => {
+    if (options.places === undefined) return slot;
+    const places = [...options.places, slot];
+    const taken = places.find((each) => each.seq === seq) ?? slot;
+    for (const each of places) if (each !== taken) activation.delivery.drop(each);
+    return taken;
+  };
   const operation: Operation & {
     settle: (answer: Answer | undefined) => void;
     fail: (error: unknown) => void;
@@ -53,12 +64,12 @@ export function record(host: EngineHost, options: RecordOptions): void {
       activation.pending--;
       if (answer === undefined || answer.outcome === 'written' || answer.outcome === 'started') {
         options.written?.(answer);
-        activation.delivery.resolve(slot, () => options.deliver(step));
+        activation.delivery.resolve(place(slot.seq), () => options.deliver(step));
       } else if (answer.outcome === 'adopted') {
         const adopted = { output: answer.output, error: answer.error, outcome: answer.detail };
-        activation.delivery.resolve(slot, () => options.deliver(adopted));
+        activation.delivery.resolve(place(answer.at), () => options.deliver(adopted));
       } else {
-        activation.delivery.drop(slot);
+        activation.delivery.drop(place(null));
         if (options.refused?.(answer)) return;
         refused(host, activation, answer, options.reject);
       }
@@ -81,9 +92,7 @@ export function record(host: EngineHost, options: RecordOptions): void {
         cause: error,
       });
       record(host, {
-        activation,
-        stepID,
-        keep: options.keep,
+        ...{ activation, stepID, keep: options.keep, places: options.places },
         deliver: options.deliver,
         reject: options.reject,
         step: { ...step, output: null, error: host.codec.encodeError(problem) },

@@ -104,6 +104,7 @@ async function execute<R>(
       if (activation.state !== 'running' && activation.state !== 'cancelled') return;
       let slot: Slot | undefined;
       let output: string | null = null;
+      let kept: Answer | undefined;
       try {
         if (host.events.has('step.started')) host.events.emit('step.started', event());
         await host.database.transaction(call, async (tx) => {
@@ -112,7 +113,7 @@ async function execute<R>(
           if (host.events.has('step.ended')) host.events.emit('step.ended', event());
           if (call.readOnly) return;
           slot = activation.delivery.reserve();
-          await checkpoint(host, activation, tx, {
+          kept = await checkpoint(host, activation, tx, {
             ...call,
             seq: slot.seq,
             output,
@@ -125,6 +126,12 @@ async function execute<R>(
           return;
         }
         if (host.events.has('transaction.committed')) host.events.emit('transaction.committed', event());
+        if (kept !== undefined) {
+          // Committed and recorded, for a resume; but the workflow is cancelled.
+          activation.delivery.drop(slot as unknown as Slot);
+          refused(host, activation, kept, call.reject);
+          return;
+        }
         activation.delivery.resolve(slot as unknown as Slot, () =>
           call.deliver({ output, error: null, outcome: null }),
         );
@@ -151,6 +158,7 @@ async function execute<R>(
             call,
             { output: null, error: host.codec.encodeError(error) },
             startedAt,
+            unknown.splice(0),
           );
           return;
         }
@@ -162,6 +170,7 @@ async function execute<R>(
             call,
             { output: null, error: host.codec.encodeError(given) },
             startedAt,
+            unknown.splice(0),
           );
           return;
         }
@@ -198,7 +207,7 @@ async function checkpoint(
     output,
     durationMs,
   }: Call & { seq: number; output: string | null; durationMs: number },
-): Promise<void> {
+): Promise<Answer | undefined> {
   const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [
     {
       fenced: { workflowID: activation.workflowID, fence: activation.fence, stepID, seq, keep: true },
@@ -207,6 +216,7 @@ async function checkpoint(
   ]);
   const answer = answers[0];
   if (answer !== undefined && answer.outcome !== 'kept') throw new Refusal(answer);
+  return answer;
 }
 
 /** The record that stands there is the one: 'written' too, by the run whose COMMIT was not answered. */
@@ -231,6 +241,7 @@ function recordResult(
   call: Call,
   result: { output: string | null; error: string | null },
   startedAt: number,
+  places?: readonly Slot[],
 ): void {
   if (activation.state === 'dead' || activation.state === 'ended') return;
   record(host, {
@@ -244,6 +255,7 @@ function recordResult(
       ...result,
     }),
     keep: true,
+    places,
     deliver: call.deliver,
     reject: call.reject,
   });

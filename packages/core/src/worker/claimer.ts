@@ -9,6 +9,8 @@ export interface Claimer {
   request(options?: { includeBlocked?: boolean }): void;
   stop(): Promise<void>;
   start(): void;
+  /** A claim is under way: what it got is owned, and not known here yet. */
+  readonly busy: boolean;
 }
 
 const BATCH = 200;
@@ -64,6 +66,9 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
   return {
     start: () => {
       stopped = false;
+    },
+    get busy() {
+      return running !== undefined;
     },
     request: (options) => {
       includeBlocked ||= options?.includeBlocked ?? false;

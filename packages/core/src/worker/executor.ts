@@ -191,6 +191,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   const disownUnknown = async (): Promise<void> => {
     disownAt = Number.POSITIVE_INFINITY;
+    if (claimer.busy) {
+      doubt();
+      return;
+    }
     const known = [...engine.activations.keys(), ...engine.journal.starting()];
     try {
       if ((await disown(lane, engine.executor, known, DISOWN_AGE_MS)) > 0) claimer.request();
