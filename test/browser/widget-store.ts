@@ -198,7 +198,8 @@ export function describeWidgetStore(kind: {
       await page.getByRole('button', { name: 'Buy' }).focus();
       await page.keyboard.press('Enter');
       await page.waitForURL('**/provider/pay/**');
-      await page.keyboard.press('Enter'); // the confirming button has the focus
+      await page.locator('button:focus').waitFor(); // the confirming one has the focus once the page is there
+      await page.keyboard.press('Enter');
       await page.waitForURL('**/?order=*');
       await expectEnd(new URL(page.url()).searchParams.get('order') ?? '', 'Delivered');
     });
