@@ -1,7 +1,7 @@
 // Runs a batch of programs over several lives of a process: each dies at some call to the database, the next one
 // recovers what it left. Ends with sentences about what went wrong, as far as it can be seen.
 
-import { DatabaseUnavailableError, Pawl } from '@pawl/core';
+import { AwaitedWorkflowCancelledError, DatabaseUnavailableError, Pawl } from '@pawl/core';
 import { internals } from '../../packages/core/src/app/internals.ts';
 import { inspect } from './inspect.ts';
 import { type ProgramWorkflow, registerPrograms } from './interpret.ts';
@@ -32,6 +32,8 @@ export interface BatchOptions {
   deaths?: number;
   /** The first life dies when its workflows know so many results. */
   diesAtResult?: number;
+  /** Some workflows are cancelled and resumed, and some lives end in order. */
+  disturbed?: boolean;
 }
 
 export interface NamedProgram {
@@ -46,6 +48,8 @@ export interface Batch {
   recorder: Recorder;
   unsent: Set<Unsent>;
   endings: Map<string, Ending>;
+  /** Some workflows are, and then resumed. */
+  cancelled: boolean;
 }
 
 export interface Unsent {
@@ -69,6 +73,7 @@ export async function runBatch(world: World, options: BatchOptions): Promise<str
     ...{ world, random, workflows, recorder },
     unsent: messagesFor(workflows),
     endings: new Map(),
+    cancelled: options.disturbed ?? false,
   };
   const parkAfterSeconds = random.pick([0.005, 5]);
   const alive = new Set<CutDatabase>();
@@ -84,19 +89,23 @@ export async function runBatch(world: World, options: BatchOptions): Promise<str
     late = true;
     for (const connection of alive) connection.kill();
   }, BATCH_MS);
+  // Who cancels and resumes is who runs them: a peer would go on with the old body until it hears of it.
   await Promise.all(
-    Array.from({ length: world.peers }, async () => {
+    Array.from({ length: options.disturbed ? 1 : world.peers }, async () => {
       while (!late) {
         const moment = (): Moment => ({
           at: random.whole(6, LONGEST_LIFE),
           when: random.pick(['before', 'after'] as const),
         });
+        const mortal = mortals-- > 0;
+        const stopsAfterMs =
+          mortal && options.disturbed && random.chance(30) ? random.whole(1, 300) : undefined;
         const connection = world.connect({
-          death: mortals-- > 0 ? moment() : undefined,
+          death: mortal && stopsAfterMs === undefined ? moment() : undefined,
           faults: Array.from({ length: world.remote ? random.whole(0, 4) : 0 }, moment),
         });
         alive.add(connection);
-        const finished = await live(batch, connection, parkAfterSeconds);
+        const finished = await live(batch, connection, { parkAfterSeconds, stopsAfterMs });
         alive.delete(connection);
         if (finished) return;
       }
@@ -117,8 +126,18 @@ export function messagesFor(workflows: readonly NamedProgram[]): Set<Unsent> {
   );
 }
 
+interface Life {
+  parkAfterSeconds: number;
+  /** It ends in order, and hands over what it has. */
+  stopsAfterMs: number | undefined;
+}
+
 /** One life. True if it saw all workflows end. */
-async function live(batch: Batch, connection: CutDatabase, parkAfterSeconds: number): Promise<boolean> {
+async function live(
+  batch: Batch,
+  connection: CutDatabase,
+  { parkAfterSeconds, stopsAfterMs }: Life,
+): Promise<boolean> {
   const { world, recorder } = batch;
   recorder.recorded(await completedSteps(world));
   const { database } = connection;
@@ -134,8 +153,14 @@ async function live(batch: Batch, connection: CutDatabase, parkAfterSeconds: num
   };
   const working = work();
   working.catch(() => {});
-  const finished = await Promise.race([working, connection.death.then(() => false)]);
+  const ends = [working, connection.death.then(() => false)];
+  let stops: NodeJS.Timeout | undefined;
+  if (stopsAfterMs !== undefined)
+    ends.push(new Promise((resolve) => (stops = setTimeout(() => resolve(false), stopsAfterMs))));
+  const finished = await Promise.race(ends).catch(() => false);
+  clearTimeout(stops);
   if (finished) await Promise.race([pawl.shutdown(), connection.death]);
+  else if (!connection.dead) await stop(pawl, connection);
   // What is dead calls nothing; an enabled storage would cost the rest of the process time with every promise.
   internals(pawl).core.storage.disable();
   if (!finished && world.remote && executor !== undefined)
@@ -143,18 +168,39 @@ async function live(batch: Batch, connection: CutDatabase, parkAfterSeconds: num
   return finished;
 }
 
+/** In order, with little patience for steps; a launch that is under way is let through first. */
+async function stop(pawl: Pawl, connection: CutDatabase): Promise<void> {
+  while (pawl.state === 'launching') await new Promise(setImmediate);
+  await Promise.race([pawl.shutdown({ graceSeconds: 0.01 }), connection.death]);
+  connection.kill();
+}
+
 /** Starts everything, or finds it started, sends what is to be sent, and waits for all results. */
 export async function runToTheEnd(
-  batch: Pick<Batch, 'workflows' | 'endings' | 'unsent' | 'random'>,
+  batch: Pick<Batch, 'workflows' | 'endings' | 'unsent' | 'random' | 'cancelled'>,
   life: Mortal,
   pawl: Pawl,
   program: ProgramWorkflow,
 ): Promise<void> {
-  const { workflows, endings, unsent, random } = batch;
+  const { workflows, endings, unsent, random, cancelled } = batch;
   const results = workflows.map(async ({ id, program: root }) => {
     const handle = await insist(life, () => pawl.startWorkflow(program, { workflowID: id })(root));
-    endings.set(id, await handle.getResult());
+    for (;;) {
+      try {
+        endings.set(id, await handle.getResult());
+        return;
+      } catch (error) {
+        if (life.dead || !(error instanceof AwaitedWorkflowCancelledError)) throw error;
+        await pawl.resumeWorkflow(id).catch(() => {});
+      }
+    }
   });
+  for (const { id } of workflows.filter(() => cancelled && random.chance(30))) void cancelSoon(id);
+  async function cancelSoon(id: string): Promise<void> {
+    for (let turns = random.whole(0, 60); turns > 0; turns--) await new Promise(setImmediate);
+    // Of one that is not there yet, or while nobody answers, it comes to nothing.
+    await pawl.cancelWorkflow(id).catch(() => {});
+  }
   // Messages from outside, at random moments, each again with the same key until it was acknowledged.
   const messages = [...unsent].map(async (message) => {
     for (let turns = random.whole(0, 40); turns > 0; turns--) await new Promise(setImmediate);

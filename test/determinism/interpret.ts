@@ -1,7 +1,7 @@
 // Workflows that run programs. The source of a workflow is the same in every life, so every life may go on with
 // what another one began.
 
-import type { Pawl, Workflow } from '@pawl/core';
+import { type Pawl, type Workflow, WorkflowCancelledError } from '@pawl/core';
 import {
   type Caught,
   errorOf,
@@ -38,14 +38,15 @@ export function registerPrograms({ pawl, life, witness, table }: Surroundings): 
   const note = async <T>(trace: Trace, label: string, call: () => Promise<T>): Promise<T> => {
     const before = pawl.stepID;
     const promise = call();
-    // A process that is stopping takes no calls any more: they get no id, and never settle.
     if (pawl.stepID !== before) trace.call(label, pawl.stepID as number);
+    else trace.refused();
     try {
       const value = await promise;
       trace.got(label, value);
       return value;
     } catch (error) {
-      trace.got(label, { error: (error as Error).message });
+      if (error instanceof WorkflowCancelledError) trace.refused();
+      else trace.got(label, { error: (error as Error).message });
       throw error;
     }
   };

@@ -11,6 +11,9 @@ export interface Mortal {
 export interface Trace {
   call(label: string, stepID: number): void;
   got(label: string, result: unknown): void;
+  /** The workflow is cancelled, or its process is stopping: no call is taken any more. What else this body gets to
+   *  know, in some branches and not in others, concerns nobody. */
+  refused(): void;
 }
 
 /** What the programs tell while they run. */
@@ -54,8 +57,9 @@ export function createRecorder(): Recorder {
       const run = Symbol(workflowID);
       if (!life.dead) current.set(workflowID, run);
       let met = 0;
+      let over = false;
       const add = (event: string): void => {
-        if (life.dead) return;
+        if (life.dead || over) return;
         if (current.get(workflowID) !== run) {
           blame(workflowID, `a body that had been replaced went on with "${event}"`);
           return;
@@ -72,8 +76,11 @@ export function createRecorder(): Recorder {
         got: (label, result) => {
           add(`got ${label} ${JSON.stringify(result)}`);
           const known = delivered.size;
-          if (!life.dead) delivered.add(`${workflowID} ${label}`);
+          if (!life.dead && !over) delivered.add(`${workflowID} ${label}`);
           if (delivered.size > known) recorder.onResult(delivered.size);
+        },
+        refused: () => {
+          over = true;
         },
       };
     },

@@ -9,6 +9,7 @@ export type Seen =
   | { what: 'body'; run: string; workflowID: string }
   | { what: 'call'; run: string; label: string; stepID: number }
   | { what: 'got'; run: string; label: string; result?: unknown }
+  | { what: 'refused'; run: string }
   | { what: 'executes'; workflowID: string; stepID: number; label: string }
   /** Written between two lives: what the journals held. */
   | { what: 'recorded'; keys: string[] }
@@ -29,6 +30,7 @@ export function replaySeen(lines: readonly Seen[], recorder: Recorder): Map<stri
     if (seen.what === 'body') runs.set(seen.run, recorder.body(life, seen.workflowID));
     else if (seen.what === 'call') runs.get(seen.run)?.call(seen.label, seen.stepID);
     else if (seen.what === 'got') runs.get(seen.run)?.got(seen.label, seen.result);
+    else if (seen.what === 'refused') runs.get(seen.run)?.refused();
     else if (seen.what === 'executes') recorder.executes(life, seen.workflowID, seen.stepID, seen.label);
     else if (seen.what === 'recorded') recorder.recorded(seen.keys);
     else endings.set(seen.workflowID, seen.ending);

@@ -32,6 +32,7 @@ const program = registerPrograms({
       return {
         call: (label, stepID) => see({ what: 'call', run, label, stepID }),
         got: (label, result) => see({ what: 'got', run, label, result }),
+        refused: () => see({ what: 'refused', run }),
       };
     },
     executes: (_life, workflowID, stepID, label) => see({ what: 'executes', workflowID, stepID, label }),
@@ -43,9 +44,9 @@ await once(process.stdin, 'data');
 process.stdin.unref();
 await pawl.launch();
 const workflows = programsOf(Number(seed), Number(count));
-const endings = new Map<string, Ending>();
+const batch = { workflows, endings: new Map<string, Ending>(), cancelled: false };
 const random = createRandom(process.pid);
-await runToTheEnd({ workflows, endings, unsent: messagesFor(workflows), random }, life, pawl, program);
-for (const [workflowID, ending] of endings) see({ what: 'ending', workflowID, ending });
+await runToTheEnd({ ...batch, random, unsent: messagesFor(workflows) }, life, pawl, program);
+for (const [workflowID, ending] of batch.endings) see({ what: 'ending', workflowID, ending });
 console.log('done');
 await pawl.shutdown();

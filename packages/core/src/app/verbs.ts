@@ -16,6 +16,7 @@ import {
   setEvent as setEventOf,
   type SendRequest,
 } from '../engine/messages.ts';
+import type { EngineHost } from '../engine/host.ts';
 import { type Recorded, settle } from '../engine/record.ts';
 import { takeNextID } from '../engine/scope.ts';
 import { StepContext } from '../engine/step-context.ts';
@@ -124,7 +125,7 @@ export async function recv<T>(
       wait(engine, activation, {
         part: { kind: 'recv', name: null, target: name, timeoutMs: finite(timeoutMs) },
         key: waitKeys.message(activation.workflowID, name),
-        deliver: (recorded) => deliverOrNull(core, recorded, resolve, reject),
+        deliver: (recorded) => deliverOrNull(engine, recorded, resolve, reject),
         reject,
       });
     })
@@ -156,7 +157,7 @@ export async function getEvent<T>(
       wait(runtime.engine, activation, {
         part: { kind: 'getEvent', name, target: workflowID, timeoutMs: finite(timeoutMs) },
         key: waitKeys.event(workflowID, name),
-        deliver: (recorded) => deliverOrNull(core, recorded, resolve, reject),
+        deliver: (recorded) => deliverOrNull(runtime.engine, recorded, resolve, reject),
         reject,
       });
     })
@@ -164,13 +165,13 @@ export async function getEvent<T>(
 }
 
 function deliverOrNull<T>(
-  core: PawlCore,
+  engine: EngineHost,
   recorded: Recorded,
   resolve: (value: T | null) => void,
   reject: (error: unknown) => void,
 ): void {
   if (recorded.outcome === 'timeout') resolve(null);
-  else settle(core.running('recv').engine, recorded, resolve, reject);
+  else settle(engine, recorded, resolve, reject);
 }
 
 function finite(timeoutMs: number): number | null {

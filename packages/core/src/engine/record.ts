@@ -69,9 +69,9 @@ export function record(host: EngineHost, options: RecordOptions): void {
         const adopted = { output: answer.output, error: answer.error, outcome: answer.detail };
         activation.delivery.resolve(place(answer.at), () => options.deliver(adopted));
       } else {
+        // First this, then its place: later results are not to be told before the cancellation.
+        if (!options.refused?.(answer)) refused(host, activation, answer, options.reject);
         activation.delivery.drop(place(null));
-        if (options.refused?.(answer)) return;
-        refused(host, activation, answer, options.reject);
       }
     },
     fail: (error) => {

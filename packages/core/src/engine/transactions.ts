@@ -128,8 +128,8 @@ async function execute<R>(
         if (host.events.has('transaction.committed')) host.events.emit('transaction.committed', event());
         if (kept !== undefined) {
           // Committed and recorded, for a resume; but the workflow is cancelled.
-          activation.delivery.drop(slot as unknown as Slot);
           refused(host, activation, kept, call.reject);
+          activation.delivery.drop(slot as unknown as Slot);
           return;
         }
         activation.delivery.resolve(slot as unknown as Slot, () =>
