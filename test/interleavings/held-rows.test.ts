@@ -62,6 +62,32 @@ test('those in the same flush go on after one wait, and then without any', async
   expect(await held.getResult({ timeoutSeconds: 5 })).toBe('through');
 });
 
+test('an id that a transaction is about to start holds up its other starters, not who shares a flush with them', async () => {
+  const stepping = pawl.registerWorkflow(
+    async () => {
+      await pawl.runStep(() => together, { name: 'together' });
+      return pawl.runStep(() => 'through', { name: 'more' });
+    },
+    { name: 'steppingBeside' },
+  );
+  let release = () => {};
+  const together = new Promise<void>((resolve) => (release = resolve));
+  const others = await Promise.all(Array.from({ length: 15 }, () => pawl.startWorkflow(stepping)()));
+  await user.query('BEGIN');
+  await user.query(`INSERT INTO pawl.workflow (id, name, status, nonce, created_at, updated_at)
+    VALUES ('about-to-be', '', 'RESERVED', '', now(), now())`);
+  // In the same flush as the checkpoints: all of it happens in this turn.
+  const starting = pawl.startWorkflow(stepping, { workflowID: 'about-to-be' })();
+  starting.catch(() => {});
+  release();
+  const began = performance.now();
+  await Promise.all(others.map((handle) => handle.getResult()));
+  expect(performance.now() - began).toBeLessThan(2 * FLUSH_WAITS_MS);
+  await user.query('ROLLBACK');
+  const again = await pawl.startWorkflow(stepping, { workflowID: 'about-to-be' })();
+  expect(await again.getResult({ timeoutSeconds: 10 })).toBe('through');
+});
+
 test('ticks go on though its deadline has passed', async () => {
   const sleeping = pawl.registerWorkflow(() => pawl.sleep('1h'), { name: 'sleeping' });
   const handle = await pawl.startWorkflow(sleeping, { workflowID: 'late', timeout: 200 })();

@@ -6,6 +6,7 @@ import {
   parking,
   PEER,
   sending,
+  sendingFrom,
   settingEvent,
   type Side,
   starting,
@@ -61,6 +62,24 @@ describe('a message', () => {
       (side) => side.flush([waiting('sleeper', 0, 'recv', 'topic')]),
     );
     expect(answers[0]).toMatchObject({ outcome: 'value', output: 'm' });
+  });
+
+  test('to a workflow that starts while the send waits for another lock: the park waits for it, and finds it', async () => {
+    await start('source');
+    await sides.a.begin();
+    await sides.a.on.query("SELECT FROM pawl.workflow WHERE id = 'source' FOR UPDATE");
+    await sides.b.begin();
+    const sent = sides.b.flush([sendingFrom('source', 0, 'sleeper')]);
+    await expect.poll(() => sides.b.waits(), { interval: 2 }).toBe(true);
+    await waiter('recv', 'topic');
+    await sides.a.rollback();
+    expect((await sent).answers).toEqual([undefined]);
+
+    const parked = park()(sides.a);
+    await expect.poll(() => sides.a.waits(), { interval: 2 }).toBe(true);
+    await sides.b.commit();
+    expect((await parked).answers[0]).toMatchObject({ outcome: 'ready' });
+    expect(await row('sleeper')).toMatchObject(staysHere);
   });
 
   test('of a sender that rolls back: the workflow parks', async () => {
@@ -145,6 +164,19 @@ describe.each([
       const { answers: again } = await look(kind)(sides.eye);
       expect(again[0]).toMatchObject({ outcome: 'value', output: 'value' });
     } else expect(answers[0]).toMatchObject({ outcome: 'value', output: 'value' });
+  });
+
+  test('parked after its waiter was passed on, the hint was lost and the target was forgotten', async () => {
+    await start('target');
+    await waiter(kind, 'target');
+    await forget(sides.eye.on, ['target']);
+    await wake(sides.eye);
+    expect(await count('waiter', 'target')).toBe(0);
+    expect((await park('target')(sides.a)).answers).toEqual([undefined]);
+    await sides.eye.flush([starting('target', { chosen: true })]);
+    await happen(sides.eye);
+    await wake(sides.eye);
+    expect(await row('sleeper')).toMatchObject(due);
   });
 
   test('of a workflow that is started only after the waiter parked', async () => {

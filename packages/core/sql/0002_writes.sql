@@ -145,9 +145,11 @@ BEGIN
   WHERE u.op <> ALL (p_bad) AND (w.nonce <> u.nonce OR w.fence <> u.fence OR w.status <> 'PENDING');
 END $$;
 
--- Messages. The destinations are locked, so the sequence is drawn in the order of the commits.
+-- Messages. The destinations are locked, so the sequence is drawn in the order of the commits. With p_unlocked some
+-- were not there to be locked; one that was started since would park without seeing its message, so what the look
+-- finds is locked before anything is written.
 CREATE FUNCTION pawl.flush_messages(
-  p_executor bigint, p_bad int[],
+  p_executor bigint, p_bad int[], p_unlocked boolean,
   m_op int[], m_destination text[], m_id text[], m_topic text[], m_body text[], m_sender text[], m_park boolean[]
 ) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -163,6 +165,9 @@ BEGIN
   FROM unnest(m_op, m_destination, m_park) u(op, destination, park)
   LEFT JOIN pawl.workflow w ON w.id = u.destination
   WHERE u.op <> ALL (p_bad);
+  IF p_unlocked THEN
+    PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (m_destination) ORDER BY w.id FOR NO KEY UPDATE;
+  END IF;
   IF v_park IS NOT NULL THEN
     PERFORM pawl.reserve(v_park, false);
   END IF;

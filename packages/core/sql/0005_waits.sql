@@ -1,5 +1,17 @@
 -- The parts of a flush that wait: first looks, deadlines, parking.
 
+-- Targets that were unknown at the look, so not locked: they may have been started, and may have ended, before they
+-- were. True if a waiter of theirs has what it waits for.
+CREATE FUNCTION pawl.fire_met(p_targets text[]) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  UPDATE pawl.waiter t SET fired = true
+  WHERE t.target = ANY (p_targets) AND NOT t.fired AND CASE t.kind
+    WHEN 'r' THEN EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = t.target
+      AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'))
+    ELSE EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = t.target AND e.key = t.key) END;
+  RETURN FOUND;
+END $$;
+
 -- Waits: what is there is taken and recorded at once; the rest gets a row that holds its first deadline.
 --   recv       target = topic        getEvent   target = workflow, name = key
 --   getResult  target = workflow     sleep
@@ -105,13 +117,7 @@ BEGIN
       ORDER BY u.target, u.kind, u.name
       ON CONFLICT (target, kind, key, workflow_id, executor) DO UPDATE SET fired = false;
       IF v_unknown IS NOT NULL THEN
-        -- Unknown at the first look, so not locked: it may have been started, and may have ended, before it was.
-        UPDATE pawl.waiter t SET fired = true
-        WHERE t.target = ANY (v_unknown) AND CASE t.kind
-          WHEN 'r' THEN EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = t.target
-            AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'))
-          ELSE EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = t.target AND e.key = t.key) END;
-        IF FOUND THEN
+        IF pawl.fire_met(v_unknown) THEN
           RETURN QUERY SELECT -1, 'fired', NULL::text, NULL::text, NULL::text, NULL::float8;
         END IF;
       END IF;
@@ -133,6 +139,7 @@ RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
   v_ready int[];
+  v_targets text[];
 BEGIN
   SELECT coalesce(array_agg(DISTINCT u.op), '{}') INTO v_ready
   FROM unnest(p_op, p_wf) u(op, wf)
@@ -150,6 +157,27 @@ BEGIN
           AND t.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'))
       ELSE false
     END);
+
+  -- A waiter that fired is gone, and its hint may be lost: whoever parks has one for each of its waits.
+  INSERT INTO pawl.waiter (target, kind, key, workflow_id)
+  SELECT s.target, CASE s.kind WHEN 'getEvent' THEN 'e' ELSE 'r' END,
+    CASE s.kind WHEN 'getEvent' THEN s.name ELSE '' END, s.workflow_id
+  FROM unnest(p_op, p_wf) u(op, wf)
+  JOIN pawl.step s ON s.workflow_id = u.wf AND s.completed_at IS NULL AND s.kind IN ('getEvent', 'getResult')
+  WHERE u.op <> ALL (p_bad) AND u.op <> ALL (v_ready)
+  ORDER BY s.target, 2, 3, s.workflow_id
+  ON CONFLICT DO NOTHING;
+  IF FOUND THEN
+    SELECT array_agg(DISTINCT s.target) INTO v_targets
+    FROM unnest(p_op, p_wf) u(op, wf)
+    JOIN pawl.step s ON s.workflow_id = u.wf AND s.completed_at IS NULL AND s.kind IN ('getEvent', 'getResult')
+    WHERE u.op <> ALL (p_bad) AND u.op <> ALL (v_ready);
+    PERFORM pawl.reserve(v_targets, true);
+    UPDATE pawl.workflow w SET watched = true WHERE w.id = ANY (v_targets) AND NOT w.watched;
+    IF pawl.fire_met(v_targets) THEN
+      RETURN QUERY SELECT -1, 'fired', NULL::text, NULL::text, NULL::text, NULL::float8;
+    END IF;
+  END IF;
 
   UPDATE pawl.workflow w
   SET owner = NULL, updated_at = v_now, wake_at = (

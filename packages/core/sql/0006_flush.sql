@@ -37,12 +37,15 @@ DECLARE
   v_now timestamptz;
   v_bad int[] := '{}';
   v_watched boolean;
-  v_count integer;
+  v_count integer := 0;
+  v_unlocked boolean;
   v_result pawl.flush_result;
 BEGIN
   IF p_lock IS NOT NULL THEN
     PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (p_lock) ORDER BY w.id FOR NO KEY UPDATE;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
   END IF;
+  v_unlocked := v_count < cardinality(p_lock);
   IF f_op <> '{}' THEN
     SELECT count(*), bool_or(l.watched) INTO v_count, v_watched
     FROM (
@@ -114,7 +117,7 @@ BEGIN
 
   IF m_op <> '{}' THEN
     FOR v_result IN SELECT * FROM pawl.flush_messages(
-      p_executor, v_bad, m_op, m_destination, m_id, m_topic, m_body, m_sender, m_park)
+      p_executor, v_bad, v_unlocked, m_op, m_destination, m_id, m_topic, m_body, m_sender, m_park)
     LOOP
       RETURN NEXT v_result;
       IF v_result.op >= 0 THEN

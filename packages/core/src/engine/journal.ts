@@ -4,7 +4,8 @@
 //
 //   queued ──► in flight ──► answered
 //     ▲            │ connection lost, conflict: the same flush again, after a pause (reruns recognize themselves)
-//     └── aside ◄──┤ lock timeout: what needs a row that somebody holds waits outside, the others go on at once
+//     └── aside ◄──┤ lock timeout: what needs a row that somebody holds waits outside, the others go on at once;
+//                  │   what inserts ids that others may be inserting goes on in flushes apart
 //                  └ refused: halves; the one bad operation fails alone
 
 import { DatabaseUnavailableError } from '../errors/index.ts';
@@ -64,6 +65,9 @@ export function createJournal(options: JournalOptions): Journal {
   let closed = false;
   const aside = new Map<string, JournalOperation[]>();
   const wasAside = new WeakSet<JournalOperation>();
+  /** Go into flushes of their own, one at a time. */
+  const apart = new WeakSet<JournalOperation>();
+  let apartInFlight = false;
   const starting = new Set<string>();
   const waiters: (() => void)[] = [];
 
@@ -80,8 +84,11 @@ export function createJournal(options: JournalOptions): Journal {
     if (batch.length === 0) return;
     const lane = idle.pop() as Lane;
     inFlight++;
+    const isApart = apart.has(batch[0] as JournalOperation);
+    apartInFlight ||= isApart;
     for (const operation of batch) hold(operation, 1);
     void send(lane, batch).finally(() => {
+      if (isApart) apartInFlight = false;
       idle.push(lane);
       inFlight--;
       for (const operation of batch) hold(operation, -1);
@@ -108,7 +115,12 @@ export function createJournal(options: JournalOptions): Journal {
       const operation = queue[i] as JournalOperation;
       const source = operation.fenced?.workflowID;
       const destination = operation.message?.destination;
-      if (isHeld(source, blocked) || isHeld(destination, blocked)) {
+      const [first] = batch;
+      const elsewhere =
+        first === undefined
+          ? apartInFlight && apart.has(operation)
+          : apart.has(operation) !== apart.has(first);
+      if (elsewhere || isHeld(source, blocked) || isHeld(destination, blocked)) {
         if (source !== undefined) blocked.add(source);
         if (destination !== undefined) blocked.add(destination);
         left.push(operation);
@@ -155,6 +167,13 @@ export function createJournal(options: JournalOptions): Journal {
             const free = await withoutHeld(lane, batch, () => true);
             if (free.length < batch.length) {
               await send(lane, free);
+              return;
+            }
+            const [sure, doubtful] = splitByNewRows(batch);
+            if (sure.length > 0 && doubtful.length > 0) {
+              for (const operation of doubtful) apart.add(operation);
+              queue = doubtful.concat(queue);
+              await send(lane, sure);
               return;
             }
           }
@@ -308,6 +327,21 @@ function rowsOf({ fenced, start, message, wait, park }: JournalOperation): strin
   return [fenced?.workflowID, start?.workflowID, message?.destination, target, ...(park ?? [])].filter(
     (id) => typeof id === 'string',
   );
+}
+
+/** Which ids somebody is about to insert is not to be seen: what may wait for one of those, and what comes after it. */
+function splitByNewRows(operations: readonly JournalOperation[]): [JournalOperation[], JournalOperation[]] {
+  const sure: JournalOperation[] = [];
+  const doubtful: JournalOperation[] = [];
+  const behind = new Set<string>();
+  for (const operation of operations) {
+    const keys = keysOf(operation);
+    if (operation.start?.chosen || operation.message?.park || keys.some((key) => behind.has(key))) {
+      for (const key of keys) behind.add(key);
+      doubtful.push(operation);
+    } else sure.push(operation);
+  }
+  return [sure, doubtful];
 }
 
 function size(operation: JournalOperation): number {
