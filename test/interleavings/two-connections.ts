@@ -88,6 +88,8 @@ export function twoConnections(): Sides {
   });
 
   beforeEach(async () => {
+    // What a failed test left open.
+    await Promise.all([sides.a.rollback(), sides.b.rollback()]);
     for (const table of Object.keys(ID)) await sides.eye.on.query(`DELETE FROM pawl.${table}`);
   });
 
