@@ -1,10 +1,29 @@
 // Handles: results and states of workflows by their ids, wherever and whenever they run.
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Pawl, TimeoutError, type Workflow } from '@pawl/core';
-import { describeEachDriver } from '@pawl/test-support/drivers';
+import { describeEachDriver, quiet } from '@pawl/test-support/drivers';
 import { beforeAll, expect, test } from 'vitest';
 
 describeEachDriver('a handle', (driver) => {
+  test('a workflow that fails is in the log, though nobody waits for it', async () => {
+    const warned: unknown[][] = [];
+    const logger = { ...quiet, warn: (...args: unknown[]) => warned.push(args) };
+    const pawl = await driver.launch({ logger });
+    const failing = pawl.registerWorkflow(() => Promise.reject(new RangeError('no stock')), {
+      name: 'failing',
+    });
+    await pawl.startWorkflow(failing, { workflowID: 'unwatched' })();
+    await expect
+      .poll(() => warned)
+      .toContainEqual([
+        {
+          workflowID: 'unwatched',
+          err: expect.objectContaining({ name: 'RangeError', message: 'no stock' }),
+        },
+        'Workflow "failing" (unwatched) failed',
+      ]);
+  });
+
   let pawl: Pawl;
   let waiting: Workflow<[], unknown>;
 

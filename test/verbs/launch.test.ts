@@ -138,6 +138,7 @@ describeEachDriver('a Pawl', (driver) => {
 
   test.each<[string, object]>([
     ['poolSize', { poolSize: 0 }],
+    ['"databse"', { databse: 'postgres://elsewhere' }],
     ['parkAfterSeconds', { parkAfterSeconds: -1 }],
     ['leaseSeconds', { leaseSeconds: 0 }],
   ])('with a wrong %s does not launch', async (what, config) => {

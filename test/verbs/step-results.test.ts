@@ -25,6 +25,16 @@ class PaymentError extends Error {
 }
 
 describeEachDriver('the result of a step', (driver) => {
+  test('of no function at all: the error says what to write', async () => {
+    const pawl = await driver.launch();
+    const promise = Promise.resolve(1);
+    const forgotten = pawl.registerWorkflow(() => pawl.runStep(promise as never), { name: 'forgotten' });
+    await expect(forgotten()).rejects.toMatchObject({
+      code: 'PAWL_VALIDATION',
+      message: expect.stringContaining('runStep(() =>'),
+    });
+  });
+
   let pawl: Pawl;
 
   beforeAll(async () => {

@@ -2,7 +2,6 @@
 
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { PGliteInterface } from '@electric-sql/pglite';
 import type pg from 'pg';
 import { checkName, type Duration, type Serializer } from '../codec/index.ts';
 import { ConfigurationError } from '../errors/index.ts';
@@ -13,6 +12,12 @@ import { openPGliteDatabase } from '../store/pglite-database.ts';
 import { checkSchemaName } from '../store/schema-name.ts';
 import { type Logger, quietLogger } from '../telemetry/logger.ts';
 
+/** An instance of PGlite, as far as its type matters here. */
+export interface EmbeddedPostgres {
+  readonly waitReady: Promise<void>;
+  query(text: string, params?: unknown[]): Promise<{ rows: unknown[] }>;
+}
+
 /** Settings of a `Pawl`. All are optional. */
 export interface PawlConfig {
   /** Application name. Default: the name in the process's package.json, else 'pawl'. */
@@ -21,7 +26,7 @@ export interface PawlConfig {
    * Where the state lives: a URL, options of a `pg.Pool`, your own pool (never ended by us), a PGlite, or a directory
    * for an embedded database. Default: `DATABASE_URL`, else embedded in `./.pawl`, which is an error in production.
    */
-  database?: string | pg.PoolConfig | pg.Pool | PGliteInterface | { dataDir: string };
+  database?: string | pg.PoolConfig | pg.Pool | EmbeddedPostgres | { dataDir: string };
   /** Connections for transactions and reads; the journal, the tick and LISTEN have their own. Default 10. */
   poolSize?: number;
   /** Any legal Postgres identifier. Default 'pawl'. */
@@ -67,8 +72,32 @@ export interface ResolvedConfig {
 }
 
 const DEFAULT_DIRECTORY = './.pawl';
+const SETTINGS: Record<keyof PawlConfig, true> = {
+  name: true,
+  database: true,
+  poolSize: true,
+  schema: true,
+  executorID: true,
+  applicationVersion: true,
+  versioning: true,
+  serializer: true,
+  logger: true,
+  stepDefaults: true,
+  migrate: true,
+  parkAfterSeconds: true,
+  leaseSeconds: true,
+  retention: true,
+  queues: true,
+};
 
 export function resolveConfig(config: PawlConfig): ResolvedConfig {
+  for (const [key, value] of Object.entries(config)) {
+    // A function is the method of an object that holds the settings: `new Pawl(await testDatabase())`.
+    if (!(key in SETTINGS) && typeof value !== 'function')
+      throw new ConfigurationError(
+        `There is no setting "${key}". The settings are ${Object.keys(SETTINGS).join(', ')}.`,
+      );
+  }
   const number = (value: number | undefined, fallback: number, least: number, what: string): number => {
     const given = value ?? fallback;
     if (typeof given !== 'number' || !(given >= least)) {
@@ -111,7 +140,8 @@ export function createDatabase(
 ): Database {
   const { database, schema, poolSize, name } = config;
   if (typeof database === 'object' && database !== null && ('dataDir' in database || isPGlite(database))) {
-    return openPGliteDatabase({ connection: database as PGliteInterface | { dataDir: string }, schema });
+    const connection = database as Parameters<typeof openPGliteDatabase>[0]['connection'];
+    return openPGliteDatabase({ connection, schema });
   }
   return openPgDatabase({
     connection: database as string | pg.PoolConfig | pg.Pool,

@@ -39,6 +39,14 @@ export function runStep<R>(
   fn: (step: StepContext) => Promise<R> | R,
   options?: StepOptions,
 ): Promise<R> {
+  const given: unknown = fn;
+  if (typeof given !== 'function')
+    return Promise.reject(
+      new ValidationError(
+        `runStep takes a function, not ${given instanceof Promise ? 'a promise: what made it has begun already, and would run at every replay' : typeof given}. ` +
+          'Write runStep(() => …).',
+      ),
+    );
   const { activation, step } = core.scope();
   try {
     if (activation === undefined || step !== undefined)

@@ -155,6 +155,10 @@ export function createEngine(options: EngineOptions): Engine {
           status: outcome.status,
         });
       }
+      if (outcome.error !== null) {
+        const err = codec.decodeError(outcome.error);
+        logger.warn({ workflowID, err }, `Workflow "${registration.name}" (${workflowID}) failed`);
+      }
       waits.pokeResult(workflowID, outcome);
       options.onFinished(workflowID, outcome);
     },

@@ -37,23 +37,28 @@ export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpConte
     problemType: type,
     workflowLocation: (workflowID) => `${workflowsPath}/${encodeURIComponent(workflowID)}`,
     unavailable: (exchange, error) =>
-      isUnavailable(error)
+      error instanceof NotLaunchedError
         ? problem(exchange, {
             status: 503,
-            code: 'database-unavailable',
-            detail: 'Nothing was done. Send the same request again in a moment.',
+            code: 'not-ready',
+            detail:
+              'Nothing was done. This process is starting or stopping; send the same request again in a moment.',
             retryable: true,
             headers: { 'Retry-After': '2' },
           })
-        : undefined,
+        : isUnavailable(error)
+          ? problem(exchange, {
+              status: 503,
+              code: 'database-unavailable',
+              detail: 'Nothing was done. Send the same request again in a moment.',
+              retryable: true,
+              headers: { 'Retry-After': '2' },
+            })
+          : undefined,
     withDerivedWorkflowIDs: (prefix, fn) => internals(pawl).withDerivedWorkflowIDs(prefix, fn),
   };
 }
 
 function isUnavailable(error: unknown): boolean {
-  return (
-    error instanceof DatabaseUnavailableError ||
-    error instanceof NotLaunchedError ||
-    classifyFault(error) === 'connection'
-  );
+  return error instanceof DatabaseUnavailableError || classifyFault(error) === 'connection';
 }

@@ -37,9 +37,9 @@ export interface WorkflowRow {
 }
 
 const COLUMNS = `w.id, w.name, w.status, w.owner::text, e.executor_id, w.fence, w.version, w.attempts, w.priority,
-  pawl.epoch_ms(w.created_at) AS created_at, pawl.epoch_ms(w.updated_at) AS updated_at,
-  pawl.epoch_ms(w.started_at) AS started_at, pawl.epoch_ms(w.completed_at) AS completed_at,
-  pawl.epoch_ms(w.wake_at) AS wake_at, pawl.epoch_ms(w.deadline) AS deadline, w.timeout_ms, w.parent_id, w.forked_from,
+  trunc(pawl.epoch_ms(w.created_at)) AS created_at, trunc(pawl.epoch_ms(w.updated_at)) AS updated_at,
+  trunc(pawl.epoch_ms(w.started_at)) AS started_at, trunc(pawl.epoch_ms(w.completed_at)) AS completed_at,
+  trunc(pawl.epoch_ms(w.wake_at)) AS wake_at, trunc(pawl.epoch_ms(w.deadline)) AS deadline, w.timeout_ms, w.parent_id, w.forked_from,
   w.queue_name, w.deduplication_id, w.partition_key, w.blocked, w.auth_user, w.attributes, w.created_at::text AS created_key`;
 const FROM = `FROM pawl.workflow w LEFT JOIN pawl.executor e ON e.number = w.owner`;
 
@@ -131,7 +131,7 @@ export interface StepRow {
 export async function listSteps(database: Database, id: string): Promise<StepRow[]> {
   const { rows } = await database.query<StepRow>(
     `SELECT step_id, kind, name, target, outcome, child_id, output, error, attempts,
-       pawl.epoch_ms(started_at) AS started_at, pawl.epoch_ms(completed_at) AS completed_at
+       trunc(pawl.epoch_ms(started_at)) AS started_at, trunc(pawl.epoch_ms(completed_at)) AS completed_at
      FROM pawl.step WHERE workflow_id = $1 ORDER BY step_id`,
     [id],
   );
@@ -148,7 +148,7 @@ export interface EventRow {
 /** Every value that was set, in order. */
 export async function listEvents(database: Database, id: string): Promise<EventRow[]> {
   const { rows } = await database.query<EventRow>(
-    'SELECT key, seq, value, pawl.epoch_ms(created_at) AS created_at FROM pawl.event WHERE workflow_id = $1 ORDER BY seq',
+    'SELECT key, seq, value, trunc(pawl.epoch_ms(created_at)) AS created_at FROM pawl.event WHERE workflow_id = $1 ORDER BY seq',
     [id],
   );
   return rows;
@@ -165,7 +165,7 @@ export interface MessageRow {
 
 export async function listMessages(database: Database, id: string): Promise<MessageRow[]> {
   const { rows } = await database.query<MessageRow>(
-    `SELECT id, topic, body, consumed_by, sender, pawl.epoch_ms(created_at) AS created_at
+    `SELECT id, topic, body, consumed_by, sender, trunc(pawl.epoch_ms(created_at)) AS created_at
      FROM pawl.message WHERE destination = $1 ORDER BY sequence`,
     [id],
   );
@@ -186,8 +186,8 @@ export interface ExecutorListRow {
 
 export async function listExecutors(on: Queryable): Promise<ExecutorListRow[]> {
   const { rows } = await on.query<ExecutorListRow>(
-    `SELECT e.number, e.executor_id, e.application_version, e.host, e.pid, pawl.epoch_ms(e.started_at) AS started_at,
-       pawl.epoch_ms(e.lease_until) AS lease_until, pawl.epoch_ms(e.gone_at) AS gone_at,
+    `SELECT e.number, e.executor_id, e.application_version, e.host, e.pid, trunc(pawl.epoch_ms(e.started_at)) AS started_at,
+       trunc(pawl.epoch_ms(e.lease_until)) AS lease_until, trunc(pawl.epoch_ms(e.gone_at)) AS gone_at,
        (SELECT count(*)::integer FROM pawl.workflow w WHERE w.owner = e.number AND w.status = 'PENDING') AS active
      FROM pawl.executor e ORDER BY e.number`,
   );

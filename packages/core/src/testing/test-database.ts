@@ -3,11 +3,12 @@
 import { randomBytes } from 'node:crypto';
 import { PGlite } from '@electric-sql/pglite';
 import pg from 'pg';
+import type { EmbeddedPostgres } from '../app/config.ts';
 import { quoteIdentifier } from '../store/schema-name.ts';
 
 export interface TestDatabase {
   /** For `new Pawl({ database, schema })`. */
-  readonly database: string | PGlite;
+  readonly database: string | EmbeddedPostgres;
   readonly schema: string;
   /** Removes the schema with all that is in it. Shut down whoever uses it first. Twice is fine. */
   drop(): Promise<void>;
