@@ -182,7 +182,7 @@ function createSide(
         limit: 100,
         served: [{ name: 'job', version: '1', maxRecoveryAttempts: 10 }],
         anyVersion: false,
-        includeBlocked: false,
+        blocked: false,
       }),
     begin: async () => {
       await client.query('BEGIN');

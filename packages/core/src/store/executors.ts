@@ -2,6 +2,7 @@
 
 import { textArray } from './arrays.ts';
 import type { Database, Lane, Queryable } from './database.ts';
+import type { Served } from './lifecycle.ts';
 
 /** `armed` of an executor that stopped as it should: what it could not hand back by then is no recovery attempt. */
 export const HANDED_OVER = -1;
@@ -12,6 +13,9 @@ export interface ExecutorRow {
   host: string;
   pid: number;
   leaseMs: number;
+  served: readonly Served[];
+  /** It claims what it has the name of, in any version. */
+  anyVersion: boolean;
 }
 
 /** The number of a new incarnation, before its row: its lock is taken in between. */
@@ -40,10 +44,26 @@ export async function registerExecutor(
   row: ExecutorRow,
 ): Promise<void> {
   await on.query(
-    `INSERT INTO pawl.executor (number, executor_id, application_version, host, pid, locked, started_at, lease_until)
-     SELECT $1::bigint, $2, $3, $4, $5::integer, $6, c.now, c.now + $7::float8 * interval '1 millisecond' FROM (SELECT pawl.clock() AS now) c`,
-    [number, row.executorID, row.applicationVersion, row.host, row.pid, locked, row.leaseMs],
+    `INSERT INTO pawl.executor (number, executor_id, application_version, host, pid, locked, names, versions, any_version, started_at, lease_until)
+     SELECT $1::bigint, $2, $3, $4, $5::integer, $6, $7::text::text[], $8::text::text[], $9, c.now,
+       c.now + $10::float8 * interval '1 millisecond' FROM (SELECT pawl.clock() AS now) c`,
+    [
+      ...[number, row.executorID, row.applicationVersion, row.host, row.pid, locked],
+      ...[...servedArrays(row.served), row.anyVersion, row.leaseMs],
+    ],
   );
+}
+
+/** After a registration: what this process can claim from now on. */
+export async function updateServed(lane: Lane, number: number, served: readonly Served[]): Promise<void> {
+  await lane.call(
+    'UPDATE pawl.executor SET names = $2::text::text[], versions = $3::text::text[] WHERE number = $1::text::bigint',
+    [String(number), ...servedArrays(served)],
+  );
+}
+
+function servedArrays(served: readonly Served[]): [names: string, versions: string] {
+  return [textArray(served.map(({ name }) => name)), textArray(served.map(({ version }) => version))];
 }
 
 /** What would end the waits of this process. */
@@ -74,6 +94,10 @@ export interface TickOptions {
 export interface TickResult {
   lost: boolean;
   ready: boolean;
+  /** When the oldest that is ready became due, by the database's clock. */
+  dueSince: number | undefined;
+  /** Something that this process serves is blocked because nobody did. */
+  stranded: boolean;
   fired: boolean;
   cancelled: { workflowID: string; executor: number | null; fence: number }[];
   /** Perhaps dead; `gone`: declared so, and something of it is still to be taken over. */
@@ -111,6 +135,8 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
   const result: TickResult = {
     lost: false,
     ready: false,
+    dueSince: undefined,
+    stranded: false,
     fired: false,
     cancelled: [],
     suspects: [],
@@ -121,7 +147,10 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
   };
   for (const [what, id, detail, at] of rows) {
     if (what === 'clock') result.clock = Number(at);
-    else if (what === 'ready') result.ready = true;
+    else if (what === 'ready') {
+      result.ready = true;
+      result.dueSince = Number(at);
+    } else if (what === 'stranded') result.stranded = true;
     else if (what === 'fired') result.fired = true;
     else if (what === 'lost') result.lost = true;
     else if (what === 'message') result.messages.push({ workflowID: id as string, topic: detail as string });
@@ -138,6 +167,28 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     }
   }
   return result;
+}
+
+export interface Stranded {
+  workflowID: string;
+  name: string;
+  version: string | null;
+  /** null: somebody serves it now. */
+  reason: string | null;
+}
+
+/** Blocks what is due for so long and served by nobody, and unblocks what this executor serves. */
+export async function strand(lane: Lane, number: number, dueMs: number, limit: number): Promise<Stranded[]> {
+  const rows = await lane.call(
+    'SELECT id, name, version, reason FROM pawl.strand($1::text::bigint, $2::text::float8, $3::text::int)',
+    [String(number), String(dueMs), String(limit)],
+  );
+  return rows.map(([id, name, version, reason]) => ({
+    workflowID: id as string,
+    name: name as string,
+    version: version ?? null,
+    reason: reason ?? null,
+  }));
 }
 
 /** True if the executor is gone, by this call or before. */

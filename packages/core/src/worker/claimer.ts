@@ -36,19 +36,14 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
   };
 
   const run = async (): Promise<void> => {
+    let blocked = false;
     while (!stopped) {
       again = false;
       const limit = Math.min(BATCH, MAX_ACTIVE - engine.activations.size);
       const served = engine.registry.served();
       if (limit <= 0 || served.length === 0) return;
-      const blocked = includeBlocked;
-      const claimed = await claim(lane, {
-        executor: engine.executor,
-        limit,
-        served,
-        anyVersion,
-        includeBlocked: blocked,
-      });
+      const { executor } = engine;
+      const claimed = await claim(lane, { executor, limit, served, anyVersion, blocked });
       for (const workflow of claimed) recover(workflow);
       if (blocked) {
         // All of them, but each once: what is blocked again at once comes back behind the others.
@@ -59,7 +54,9 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
           tried.clear();
         }
       }
-      if (claimed.length < limit && !again) return;
+      // What is ready goes first.
+      blocked = includeBlocked && claimed.length < limit;
+      if (claimed.length < limit && !again && !blocked) return;
     }
   };
 
