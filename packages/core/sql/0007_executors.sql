@@ -116,7 +116,8 @@ END $$;
 -- One round trip for all that a process asks twice a second. Rows: (what, id, detail, at).
 CREATE FUNCTION pawl.tick(
   p_executor bigint, p_class integer, p_lease_ms float8, p_renew boolean, p_armed integer, p_locked boolean, p_alone boolean,
-  p_recv text[], p_topics text[], p_results text[], p_events text[], p_keys text[], p_error text
+  p_recv text[], p_topics text[], p_results text[], p_events text[], p_keys text[], p_error text,
+  p_names text[], p_versions text[]
 ) RETURNS TABLE (what text, id text, detail text, at float8)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -131,6 +132,10 @@ BEGIN
       RETURN QUERY SELECT 'lost', NULL::text, NULL::text, NULL::float8;
       RETURN;
     END IF;
+  END IF;
+  -- Something was registered since the last time.
+  IF p_names IS NOT NULL THEN
+    UPDATE pawl.executor e SET names = p_names, versions = p_versions WHERE e.number = p_executor;
   END IF;
 
   SELECT array_agg(u.id) INTO v_due FROM (

@@ -54,14 +54,6 @@ export async function registerExecutor(
   );
 }
 
-/** After a registration: what this process can claim from now on. */
-export async function updateServed(lane: Lane, number: number, served: readonly Served[]): Promise<void> {
-  await lane.call(
-    'UPDATE pawl.executor SET names = $2::text::text[], versions = $3::text::text[] WHERE number = $1::text::bigint',
-    [String(number), ...servedArrays(served)],
-  );
-}
-
 function servedArrays(served: readonly Served[]): [names: string, versions: string] {
   return [textArray(served.map(({ name }) => name)), textArray(served.map(({ version }) => version))];
 }
@@ -89,6 +81,8 @@ export interface TickOptions {
   awaited: Awaited;
   /** The encoded error of a workflow whose deadline passed. */
   timeoutError: string;
+  /** What this process can claim, if that has changed. */
+  served: readonly Served[] | undefined;
 }
 
 export interface TickResult {
@@ -114,7 +108,7 @@ export interface TickResult {
 
 const TICK = `SELECT what, id, detail, at FROM pawl.tick($1::text::bigint, $2::text::int, $3::text::float8, $4::text::boolean,
  $5::text::int, $6::text::boolean, $7::text::boolean, $8::text::text[], $9::text::text[], $10::text::text[],
- $11::text::text[], $12::text::text[], $13::text)`;
+ $11::text::text[], $12::text::text[], $13::text, $14::text::text[], $15::text::text[])`;
 
 export async function tick(lane: Lane, options: TickOptions): Promise<TickResult> {
   const rows = await lane.call(TICK, [
@@ -131,6 +125,7 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     textArray(options.awaited.events.map((event) => event.workflowID)),
     textArray(options.awaited.events.map((event) => event.key)),
     options.timeoutError,
+    ...(options.served === undefined ? [null, null] : servedArrays(options.served)),
   ]);
   const result: TickResult = {
     lost: false,

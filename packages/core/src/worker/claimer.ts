@@ -36,12 +36,13 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
   };
 
   const run = async (): Promise<void> => {
-    let blocked = false;
     while (!stopped) {
       again = false;
       const limit = Math.min(BATCH, MAX_ACTIVE - engine.activations.size);
       const served = engine.registry.served();
       if (limit <= 0 || served.length === 0) return;
+      // Before what is ready: that may be blocked right away, and is not to be tried again.
+      const blocked = includeBlocked;
       const { executor } = engine;
       const claimed = await claim(lane, { executor, limit, served, anyVersion, blocked });
       for (const workflow of claimed) recover(workflow);
@@ -54,8 +55,6 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
           tried.clear();
         }
       }
-      // What is ready goes first.
-      blocked = includeBlocked && claimed.length < limit;
       if (claimed.length < limit && !again && !blocked) return;
     }
   };

@@ -20,7 +20,6 @@ import {
   takeSessionLock,
   tick,
   type TickResult,
-  updateServed,
 } from '../store/executors.ts';
 import { classifyFault } from '../store/faults.ts';
 import { cancelNoticed, wake } from '../store/lifecycle.ts';
@@ -147,10 +146,6 @@ export function createExecutor(options: ExecutorOptions): Executor {
     if (!locked && !alone && hints.connection !== undefined)
       await takeLock(hints.connection, engine.executor);
     const served = engine.registry.served();
-    if (served !== announced) {
-      await updateServed(lane, engine.executor, served);
-      announced = served;
-    }
     const now = performance.now();
     const renew = mustRenew || now - renewedAt >= options.leaseMs / 3;
     if (renew) mustRenew = false;
@@ -166,6 +161,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
         alone,
         awaited: engine.waits.awaited(),
         timeoutError,
+        served: served === announced ? undefined : served,
       });
     } catch (error) {
       mustRenew = true;
@@ -175,6 +171,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     }
     if (stopped) return;
     if (renew) renewedAt = now;
+    announced = served;
     if (result.lost) {
       await startOver();
       return;
