@@ -137,6 +137,8 @@ export function registerPrograms({ pawl, life, witness, table }: Surroundings): 
         return child(trace, leaf, offspring, false, (_id, result) => result());
       case 'failingChild':
         return child(trace, leaf, offspring, true, (_id, result) => result());
+      case 'patch':
+        return note(trace, label, () => pawl.patch(label));
       case 'randomUUID':
         return note(trace, label, () => pawl.randomUUID());
       default:

@@ -18,7 +18,8 @@ type LeafKind =
   | 'ownEvent'
   | 'child'
   | 'failingChild'
-  | 'randomUUID';
+  | 'randomUUID'
+  | 'patch';
 
 export interface Leaf {
   kind: LeafKind;
@@ -59,7 +60,7 @@ export function errorOf(label: string): string {
 const LEAVES: readonly LeafKind[] = [
   ...['step', 'step', 'step', 'step', 'step', 'failing', 'retried', 'transaction', 'transaction'],
   ...['failingTransaction', 'readOnly', 'sleep', 'sleep', 'message', 'message', 'echo', 'silence', 'event'],
-  ...['ownEvent', 'child', 'child', 'failingChild', 'randomUUID'],
+  ...['ownEvent', 'child', 'child', 'failingChild', 'randomUUID', 'patch'],
 ] as LeafKind[];
 const GROUPS: readonly GroupKind[] = ['chain', 'chain', 'all', 'all', 'allSettled', 'race', 'any'];
 
@@ -158,6 +159,8 @@ function isPossibleLeaf(leaf: Leaf, { value, error }: Ending): boolean {
       return error === undefined && value === null;
     case 'randomUUID':
       return error === undefined && typeof value === 'string';
+    case 'patch':
+      return error === undefined && value === true;
     default:
       return error === undefined && value === valueOf(leaf.label);
   }

@@ -184,7 +184,7 @@ function createSide(
         limit: 100,
         served: [{ name: 'job', version: '1', maxRecoveryAttempts: 10 }],
         anyVersion: false,
-        includeBlocked: false,
+        blocked: false,
       }),
     begin: async () => {
       await client.query('BEGIN');

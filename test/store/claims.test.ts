@@ -22,7 +22,7 @@ describeEachDriver('a claim', (driver) => {
       limit: 100,
       served: [{ name: 'name', version: 'v1', maxRecoveryAttempts: 2 }],
       anyVersion: false,
-      includeBlocked: false,
+      blocked: false,
       ...options,
     });
   const ids = async (claimed: ReturnType<typeof take>) =>
@@ -105,7 +105,7 @@ describeEachDriver('a claim', (driver) => {
     expect(await store.rows('SELECT status, blocked FROM pawl.workflow')).toEqual([
       { status: 'PENDING', blocked: 'NonDeterminismError: …' },
     ]);
-    expect(await ids(take({ includeBlocked: true }))).toEqual(['blocked']);
+    expect(await ids(take({ blocked: true }))).toEqual(['blocked']);
     expect(await store.rows('SELECT blocked FROM pawl.workflow')).toEqual([{ blocked: null }]);
   });
 

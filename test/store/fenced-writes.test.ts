@@ -35,7 +35,7 @@ describeEachDriver('a fenced write', (driver) => {
   const claimed = async (id: string) => {
     await store.rows('UPDATE pawl.workflow SET owner = NULL, wake_at = pawl.clock() WHERE id = $1', [id]);
     const served = [{ name: 'name', version: 'v1', maxRecoveryAttempts: 100 }];
-    const options = { executor: ME + 1, limit: 1000, served, anyVersion: false, includeBlocked: false };
+    const options = { executor: ME + 1, limit: 1000, served, anyVersion: false, blocked: false };
     expect((await claim(store.lane, options)).map(({ workflowID }) => workflowID)).toContain(id);
   };
 

@@ -13,6 +13,8 @@ const workflowVerbs: Verbs = {
   recv: (pawl) => pawl.recv('topic', 0),
   now: (pawl) => pawl.now(),
   randomUUID: (pawl) => pawl.randomUUID(),
+  patch: (pawl) => pawl.patch('change'),
+  deprecatePatch: (pawl) => pawl.deprecatePatch('change'),
 };
 
 /** In a workflow and outside, not in a step. */

@@ -31,8 +31,15 @@ BEGIN
   END LOOP;
 END $$;
 
--- Up to p_limit workflows that nobody runs and that are due, with their inputs and journals. SKIP LOCKED never
--- waits, so the order of these locks cannot deadlock. Those that were recovered too often end here.
+-- Whether a process that has not been declared gone would claim a workflow of this name and version.
+CREATE FUNCTION pawl.is_served(p_name text, p_version text) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (
+    SELECT 1 FROM pawl.executor e, unnest(e.names, e.versions) s(name, version)
+    WHERE e.gone_at IS NULL AND s.name = p_name AND (e.any_version OR p_version IS NULL OR s.version = p_version))
+$$;
+
+-- Up to p_limit workflows that nobody runs and that are due, or blocked (p_blocked), with their inputs and journals.
+-- SKIP LOCKED never waits, so the order of these locks cannot deadlock. Those that were recovered too often end here.
 CREATE FUNCTION pawl.claim(
   p_executor bigint, p_limit integer, p_names text[], p_versions text[], p_max integer[], p_any_version boolean,
   p_blocked boolean, p_bytes integer
@@ -45,19 +52,28 @@ DECLARE
   v_versions text[];
   v_given_up text[];
 BEGIN
+  IF p_blocked THEN
+    SELECT array_agg(c.id) INTO v_ids FROM (
+      SELECT w.id FROM pawl.workflow w
+      JOIN unnest(p_names, p_versions) r(name, version) ON r.name = w.name
+        AND (p_any_version OR w.version IS NULL OR w.version = r.version)
+      WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NOT NULL
+      ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE OF w SKIP LOCKED) c;
+  ELSE
+    SELECT array_agg(c.id) INTO v_ids FROM (
+      SELECT w.id FROM pawl.workflow w
+      JOIN unnest(p_names, p_versions) r(name, version) ON r.name = w.name
+        AND (p_any_version OR w.version IS NULL OR w.version = r.version)
+      WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL AND w.wake_at <= v_now
+      ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE OF w SKIP LOCKED) c;
+  END IF;
   SELECT array_agg(c.id) FILTER (WHERE NOT c.given_up), array_agg(c.version) FILTER (WHERE NOT c.given_up),
     array_agg(c.id) FILTER (WHERE c.given_up)
   INTO v_ids, v_versions, v_given_up
   FROM (
     SELECT w.id, coalesce(w.version, r.version) AS version, w.attempts > r.max AS given_up
-    FROM pawl.workflow w
-    JOIN unnest(p_names, p_versions, p_max) r(name, version, max) ON r.name = w.name
-      AND (p_any_version OR w.version IS NULL OR w.version = r.version)
-    WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.wake_at <= v_now
-      AND (p_blocked OR w.blocked IS NULL)
-    ORDER BY w.wake_at
-    LIMIT p_limit
-    FOR NO KEY UPDATE OF w SKIP LOCKED
+    FROM pawl.workflow w JOIN unnest(p_names, p_versions, p_max) r(name, version, max) ON r.name = w.name
+    WHERE w.id = ANY (v_ids)
   ) c;
 
   IF v_given_up IS NOT NULL THEN
@@ -71,7 +87,7 @@ BEGIN
 
   UPDATE pawl.workflow w
   SET owner = p_executor, fence = w.fence + 1, version = u.version, wake_at = NULL, blocked = NULL,
-    updated_at = v_now, started_at = coalesce(w.started_at, v_now)
+    stranded = false, updated_at = v_now, started_at = coalesce(w.started_at, v_now)
   FROM unnest(v_ids, v_versions) u(id, version) WHERE w.id = u.id;
   DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (v_ids);
 
@@ -175,7 +191,7 @@ BEGIN
     WHERE w.id = ANY (v_ids) AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED') AND (NOT p_due OR w.deadline <= v_now)
   ), ended AS (
     UPDATE pawl.workflow w SET status = 'CANCELLED', completed_at = v_now, updated_at = v_now, blocked = NULL,
-      error = p_error
+      stranded = false, error = p_error
     FROM old WHERE w.id = old.id RETURNING w.id
   ), told AS (
     UPDATE pawl.waiter t SET fired = true FROM old WHERE t.target = old.id AND t.kind = 'r' AND NOT t.fired
@@ -191,8 +207,9 @@ CREATE FUNCTION pawl.cancel_noticed(p_executor bigint, p_ids text[]) RETURNS voi
 $$;
 
 -- Goes on from the last completed step: cancelled, given up, blocked, stranded or queued workflows. One that runs or
--- waits is left alone. Names the ids that exist, and who ran them.
-CREATE FUNCTION pawl.resume(p_ids text[]) RETURNS TABLE (id text, owner bigint, changed boolean, fence integer)
+-- waits is left alone. It gets the version of the one who asks, or that of whoever claims it if that one does not
+-- serve its name. Names the ids that exist, and who ran them.
+CREATE FUNCTION pawl.resume(p_ids text[], p_names text[], p_versions text[]) RETURNS TABLE (id text, owner bigint, changed boolean, fence integer)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_now timestamptz;
@@ -204,13 +221,16 @@ BEGIN
     SELECT w.id, w.owner, w.fence,
       (w.status IN ('CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', 'ENQUEUED', 'DELAYED')
         OR w.status = 'PENDING' AND w.blocked IS NOT NULL
-        -- Due for seconds and claimed by nobody: no process that serves its version is left.
-        OR w.status = 'PENDING' AND w.owner IS NULL AND w.wake_at < v_now - interval '2 seconds') AS open
-    FROM pawl.workflow w WHERE w.id = ANY (p_ids) AND w.status <> 'RESERVED'
+        -- Nobody has found out yet that no process serves it; or it is not due yet, and would be stranded then.
+        OR w.status = 'PENDING' AND w.owner IS NULL AND (w.wake_at <= v_now OR u.version IS NOT NULL)
+          AND NOT pawl.is_served(w.name, w.version)) AS open,
+      u.version
+    FROM pawl.workflow w LEFT JOIN unnest(p_names, p_versions) u(name, version) ON u.name = w.name
+    WHERE w.id = ANY (p_ids) AND w.status <> 'RESERVED'
   ), moved AS (
     UPDATE pawl.workflow w
-    SET status = 'PENDING', owner = NULL, fence = w.fence + 1, version = NULL, attempts = 0, blocked = NULL,
-      wake_at = v_now, completed_at = NULL, updated_at = v_now,
+    SET status = 'PENDING', owner = NULL, fence = w.fence + 1, version = old.version, attempts = 0, blocked = NULL,
+      stranded = false, wake_at = v_now, completed_at = NULL, updated_at = v_now,
       deadline = CASE WHEN w.deadline > v_now THEN w.deadline END, error = NULL
     FROM old WHERE w.id = old.id AND old.open
   )
@@ -288,7 +308,7 @@ CREATE FUNCTION pawl.block(p_id text, p_fence integer, p_reason text) RETURNS bo
 BEGIN
   PERFORM 1 FROM pawl.workflow w WHERE w.id = p_id FOR NO KEY UPDATE;
   UPDATE pawl.workflow w
-  SET blocked = p_reason, owner = NULL, fence = w.fence + 1, wake_at = pawl.clock(), updated_at = pawl.clock()
+  SET blocked = p_reason, stranded = false, owner = NULL, fence = w.fence + 1, wake_at = pawl.clock(), updated_at = pawl.clock()
   WHERE w.id = p_id AND w.fence = p_fence AND w.status = 'PENDING';
   RETURN FOUND;
 END $$;

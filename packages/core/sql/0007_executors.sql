@@ -65,10 +65,59 @@ BEGIN
   RETURN true;
 END $$;
 
+-- Says of workflows that are due for so long that no living process serves them, and takes it back from those that
+-- p_executor serves. Of the due ones it looks at the oldest: what is served is claimed in that order and makes room.
+-- Rows: what became stranded, with the reason; without one, what is no longer. Locks, then looks once more: a claim
+-- may have come in between, and so may a launch.
+CREATE FUNCTION pawl.strand(p_executor bigint, p_due_ms float8, p_limit integer)
+RETURNS TABLE (id text, name text, version text, reason text)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  v_ids text[];
+BEGIN
+  WITH due AS (
+    SELECT w.id, w.name, w.version FROM pawl.workflow w
+    WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
+      AND w.wake_at <= v_now - p_due_ms * interval '1 millisecond'
+    ORDER BY w.wake_at LIMIT p_limit
+  ), kinds AS (
+    SELECT k.* FROM (SELECT DISTINCT d.name, d.version FROM due d) k WHERE NOT pawl.is_served(k.name, k.version)
+  )
+  SELECT array_agg(d.id) INTO v_ids
+  FROM due d JOIN kinds k ON k.name = d.name AND k.version IS NOT DISTINCT FROM d.version;
+  IF v_ids IS NOT NULL THEN
+    SELECT array_agg(l.id) INTO v_ids
+    FROM (SELECT w.id FROM pawl.workflow w WHERE w.id = ANY (v_ids) FOR NO KEY UPDATE SKIP LOCKED) l;
+    RETURN QUERY
+    UPDATE pawl.workflow w
+    SET stranded = true, updated_at = v_now, blocked = format(
+      'No living process serves workflow "%s"%s. It goes on when one starts that does, or with resumeWorkflow() on the version of the process that calls it.',
+      w.name, coalesce(' in version ' || w.version, ''))
+    WHERE w.id = ANY (v_ids) AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
+      AND NOT pawl.is_served(w.name, w.version)
+    RETURNING w.id, w.name, w.version, w.blocked;
+  END IF;
+
+  SELECT array_agg(l.id) INTO v_ids FROM (
+    SELECT w.id FROM pawl.executor e CROSS JOIN unnest(e.names, e.versions) s(name, version)
+    JOIN pawl.workflow w ON w.name = s.name AND (e.any_version OR w.version IS NULL OR w.version = s.version)
+    WHERE e.number = p_executor AND e.gone_at IS NULL
+      AND w.stranded AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NOT NULL
+    LIMIT p_limit FOR NO KEY UPDATE OF w SKIP LOCKED) l;
+  IF v_ids IS NOT NULL THEN
+    RETURN QUERY
+    UPDATE pawl.workflow w SET stranded = false, blocked = NULL, updated_at = v_now
+    WHERE w.id = ANY (v_ids)
+    RETURNING w.id, w.name, w.version, NULL::text;
+  END IF;
+END $$;
+
 -- One round trip for all that a process asks twice a second. Rows: (what, id, detail, at).
 CREATE FUNCTION pawl.tick(
   p_executor bigint, p_class integer, p_lease_ms float8, p_renew boolean, p_armed integer, p_locked boolean, p_alone boolean,
-  p_recv text[], p_topics text[], p_results text[], p_events text[], p_keys text[], p_error text
+  p_recv text[], p_topics text[], p_results text[], p_events text[], p_keys text[], p_error text,
+  p_names text[], p_versions text[]
 ) RETURNS TABLE (what text, id text, detail text, at float8)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -83,6 +132,10 @@ BEGIN
       RETURN QUERY SELECT 'lost', NULL::text, NULL::text, NULL::float8;
       RETURN;
     END IF;
+  END IF;
+  -- Something was registered since the last time.
+  IF p_names IS NOT NULL THEN
+    UPDATE pawl.executor e SET names = p_names, versions = p_versions WHERE e.number = p_executor;
   END IF;
 
   SELECT array_agg(u.id) INTO v_due FROM (
@@ -99,9 +152,26 @@ BEGIN
   IF EXISTS (SELECT 1 FROM pawl.waiter t WHERE t.fired) THEN
     RETURN QUERY SELECT 'fired', NULL::text, NULL::text, NULL::float8;
   END IF;
-  IF EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
-    AND w.wake_at <= v_now) THEN
-    RETURN QUERY SELECT 'ready', NULL::text, NULL::text, NULL::float8;
+  -- The oldest that is due, and since when.
+  RETURN QUERY SELECT 'ready', w.id, NULL::text, pawl.epoch_ms(w.wake_at) FROM pawl.workflow w
+  WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL AND w.wake_at <= v_now
+  ORDER BY w.wake_at LIMIT 1;
+  IF EXISTS (SELECT 1 FROM pawl.workflow w
+    WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NOT NULL AND w.stranded) THEN
+    RETURN QUERY SELECT 'stranded', NULL::text, NULL::text, NULL::float8
+    FROM pawl.executor e CROSS JOIN unnest(e.names, e.versions) s(name, version)
+    -- Three probes of the index instead of one condition: it may hold many of other versions.
+    CROSS JOIN LATERAL (
+      SELECT 1 FROM pawl.workflow w WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NOT NULL
+        AND w.stranded AND w.name = s.name AND w.version = s.version
+      UNION ALL
+      SELECT 1 FROM pawl.workflow w WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NOT NULL
+        AND w.stranded AND w.name = s.name AND w.version IS NULL
+      UNION ALL
+      SELECT 1 FROM pawl.workflow w WHERE e.any_version AND w.status = 'PENDING' AND w.owner IS NULL
+        AND w.blocked IS NOT NULL AND w.stranded AND w.name = s.name
+    ) mine
+    WHERE e.number = p_executor LIMIT 1;
   END IF;
   RETURN QUERY
   SELECT CASE WHEN e.gone_at IS NULL THEN 'suspect' ELSE 'gone' END, e.number::text, e.armed::text, NULL::float8

@@ -180,7 +180,7 @@ export async function resumeWorkflows(core: PawlCore, ids: readonly string[]): P
   await core.recordedCall('resumeWorkflow', async () => {
     const { database, engine, hints, claimSoon } = core.outsideTransaction('resumeWorkflow');
     for (const id of ids) checkWorkflowID(id);
-    const found = await again(() => resume(database, ids));
+    const found = await again(() => resume(database, ids, core.registry.served()));
     for (const id of ids) if (!found.some((f) => f.workflowID === id)) throw new NonExistentWorkflowError(id);
     for (const { workflowID, executor, changed, fence } of found) {
       if (!changed) continue;

@@ -5,8 +5,6 @@ import {
   createCodec,
   type Duration,
   type ErrorClass,
-  toMilliseconds,
-  checkName,
   checkWorkflowID,
   secondsToMilliseconds,
 } from '../codec/index.ts';
@@ -20,6 +18,7 @@ import { setInternals } from './internals.ts';
 import * as management from './management.ts';
 import { startRuntime } from './runtime.ts';
 import { readStatus, type WorkflowStatus } from './status.ts';
+import * as surroundings from './surroundings.ts';
 import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
 import * as workflows from './workflows.ts';
@@ -203,27 +202,18 @@ export class Pawl {
   }
 
   /** The first workflow started in `fn` takes this id; a `send` outside a workflow takes it as its idempotency key. */
-  async withNextWorkflowID<T>(id: string, fn: () => Promise<T>): Promise<T> {
-    return this.#with({ nextWorkflowID: { id: checkWorkflowID(id), taken: false } }, fn);
+  withNextWorkflowID<T>(id: string, fn: () => Promise<T>): Promise<T> {
+    return surroundings.withNextWorkflowID(this.#core, id, fn);
   }
 
   /** Workflows started in `fn` have this timeout; null: none. */
-  async withWorkflowTimeout<T>(timeout: Duration | null, fn: () => Promise<T>): Promise<T> {
-    if (timeout !== null) toMilliseconds(timeout, 'workflow timeout');
-    return this.#with({ timeout }, fn);
+  withWorkflowTimeout<T>(timeout: Duration | null, fn: () => Promise<T>): Promise<T> {
+    return surroundings.withWorkflowTimeout(this.#core, timeout, fn);
   }
 
   /** Stored with the workflows started in `fn`, and inherited by their children. */
-  async withAuth<T>(auth: { user?: string; roles?: string[] }, fn: () => Promise<T>): Promise<T> {
-    const { user, roles = [] } = auth;
-    if (user !== undefined) checkName(user, 'user');
-    for (const role of roles) checkName(role, 'role');
-    return this.#with({ auth: { user: user ?? null, roles } }, fn);
-  }
-
-  #with<T>(settings: object, fn: () => Promise<T>): Promise<T> {
-    const scope = this.#core.scope();
-    return this.#core.storage.run({ ...scope, settings: { ...scope.settings, ...settings } }, fn);
+  withAuth<T>(auth: { user?: string; roles?: string[] }, fn: () => Promise<T>): Promise<T> {
+    return surroundings.withAuth(this.#core, auth, fn);
   }
 
   /** Runs a function as a step: recorded once it returned or threw, never run again after that. */
@@ -236,8 +226,7 @@ export class Pawl {
     fn: (...args: A) => Promise<R> | R,
     options?: StepOptions,
   ): (...args: A) => Promise<R> {
-    const named = { ...options, name: options?.name ?? (fn.name || 'step') };
-    return (...args) => this.#core.observed(verbs.runStep(this.#core, () => fn(...args), named));
+    return verbs.registerStep(this.#core, fn, options);
   }
 
   /** Runs SQL in one database transaction, with its checkpoint: it commits exactly once. */
@@ -249,8 +238,7 @@ export class Pawl {
     fn: (tx: SqlClient, ...args: A) => Promise<R>,
     options?: TransactionStepOptions,
   ): (...args: A) => Promise<R> {
-    const named = { ...options, name: options?.name ?? (fn.name || 'step') };
-    return (...args) => this.#core.observed(verbs.runTransaction(this.#core, (tx) => fn(tx, ...args), named));
+    return verbs.registerTransaction(this.#core, fn, options);
   }
 
   /** Sleeps durably: over restarts, for months if need be, without memory while it is long. */
@@ -298,6 +286,22 @@ export class Pawl {
   /** A random UUID, recorded. */
   randomUUID(): Promise<string> {
     return this.#core.observed(verbs.randomUUID(this.#core));
+  }
+
+  /**
+   * Guards a change of a workflow's code: true in runs that began after it, false in those that were past this point
+   * before. A run gets one answer per name. Ask before branches part, not at the head of one of several.
+   * @example
+   * if (await pawl.patch('invoice by mail')) await mailInvoice(order);
+   * else await faxInvoice(order);
+   */
+  patch(name: string): Promise<boolean> {
+    return this.#core.observed(verbs.patch(this.#core, name));
+  }
+
+  /** Stands in the place of `patch()` when no run goes the old way any more; remove it when no run has the marker. */
+  deprecatePatch(name: string): Promise<void> {
+    return this.#core.observed(verbs.deprecatePatch(this.#core, name));
   }
 
   /** The workflow that runs the calling code, if one does. */

@@ -127,6 +127,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     watcher,
     executorID: config.executorID,
     applicationVersion: config.applicationVersion,
+    anyVersion: config.versioning === 'patch',
     leaseMs: config.leaseMs,
     observer: options.observer ?? false,
   });

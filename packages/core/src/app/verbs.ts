@@ -17,6 +17,7 @@ import {
   type SendRequest,
 } from '../engine/messages.ts';
 import type { EngineHost } from '../engine/host.ts';
+import { deprecatePatch as deprecatePatchOf, patch as patchOf } from '../engine/patches.ts';
 import { type Recorded, settle } from '../engine/record.ts';
 import { takeNextID } from '../engine/scope.ts';
 import { StepContext } from '../engine/step-context.ts';
@@ -55,6 +56,24 @@ export function runStep<R>(
   } catch (error) {
     return Promise.reject(error);
   }
+}
+
+export function registerStep<A extends unknown[], R>(
+  core: PawlCore,
+  fn: (...args: A) => Promise<R> | R,
+  options: StepOptions | undefined,
+): (...args: A) => Promise<R> {
+  const named = { ...options, name: options?.name ?? (fn.name || 'step') };
+  return (...args) => core.observed(runStep(core, () => fn(...args), named));
+}
+
+export function registerTransaction<A extends unknown[], R>(
+  core: PawlCore,
+  fn: (tx: SqlClient, ...args: A) => Promise<R>,
+  options: TransactionStepOptions | undefined,
+): (...args: A) => Promise<R> {
+  const named = { ...options, name: options?.name ?? (fn.name || 'step') };
+  return (...args) => core.observed(runTransaction(core, (tx) => fn(tx, ...args), named));
 }
 
 export async function runTransaction<R>(
@@ -241,4 +260,14 @@ export async function randomUUID(core: PawlCore): Promise<string> {
   return recordValue(core.running('randomUUID').engine, activation, 'randomUUID', () =>
     globalThis.crypto.randomUUID(),
   );
+}
+
+export async function patch(core: PawlCore, name: string): Promise<boolean> {
+  const activation = core.inWorkflow('patch');
+  return patchOf(core.running('patch').engine, activation, checkName(name, 'patch name'));
+}
+
+export async function deprecatePatch(core: PawlCore, name: string): Promise<void> {
+  const activation = core.inWorkflow('deprecatePatch');
+  return deprecatePatchOf(core.running('deprecatePatch').engine, activation, checkName(name, 'patch name'));
 }

@@ -43,6 +43,10 @@ export class Activation {
   pausing = 0;
   /** Operations that are queued or in flight. */
   pending = 0;
+  /** What `patch()` answered, by name. */
+  readonly patches = new Map<string, Promise<boolean>>();
+  /** Resolves when the last marker of a patch is durable. */
+  marking: Promise<void> | undefined;
   parkTimer: NodeJS.Timeout | undefined;
   stopDeadline: (() => void) | undefined;
   cancellation: WorkflowCancelledError | undefined;
@@ -108,6 +112,18 @@ export class Activation {
     if (row.kind === kind && row.name === name && (target === undefined || row.target === target)) return row;
     this.refuseReplay(stepID, row, { kind, name, target: target ?? null });
     return 'refused';
+  }
+
+  /**
+   * The marker of this patch, if it is what the next call would find. false: the run has been past this point without
+   * it. undefined: it has never been here.
+   */
+  marker(name: string): JournalRow | false | undefined {
+    const next = this.lastStepID + 1;
+    const row = this.#rows?.get(next);
+    if (row?.kind === 'patch' && row.name === name) return row;
+    for (const stepID of this.#rows?.keys() ?? []) if (stepID >= next) return false;
+    return undefined;
   }
 
   refuseReplay(

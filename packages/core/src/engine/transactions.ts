@@ -87,6 +87,11 @@ async function execute<R>(
   call: Call,
 ): Promise<void> {
   const { stepID, name } = call;
+  if (activation.marking !== undefined) {
+    await activation.marking;
+    const halt = activation.refusal();
+    if (halt !== undefined) return halt;
+  }
   const event = () => ({
     workflowID: activation.workflowID,
     workflowName: activation.registration.name,

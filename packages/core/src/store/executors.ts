@@ -2,6 +2,7 @@
 
 import { textArray } from './arrays.ts';
 import type { Database, Lane, Queryable } from './database.ts';
+import type { Served } from './lifecycle.ts';
 
 /** `armed` of an executor that stopped as it should: what it could not hand back by then is no recovery attempt. */
 export const HANDED_OVER = -1;
@@ -12,6 +13,9 @@ export interface ExecutorRow {
   host: string;
   pid: number;
   leaseMs: number;
+  served: readonly Served[];
+  /** It claims what it has the name of, in any version. */
+  anyVersion: boolean;
 }
 
 /** The number of a new incarnation, before its row: its lock is taken in between. */
@@ -40,10 +44,18 @@ export async function registerExecutor(
   row: ExecutorRow,
 ): Promise<void> {
   await on.query(
-    `INSERT INTO pawl.executor (number, executor_id, application_version, host, pid, locked, started_at, lease_until)
-     SELECT $1::bigint, $2, $3, $4, $5::integer, $6, c.now, c.now + $7::float8 * interval '1 millisecond' FROM (SELECT pawl.clock() AS now) c`,
-    [number, row.executorID, row.applicationVersion, row.host, row.pid, locked, row.leaseMs],
+    `INSERT INTO pawl.executor (number, executor_id, application_version, host, pid, locked, names, versions, any_version, started_at, lease_until)
+     SELECT $1::bigint, $2, $3, $4, $5::integer, $6, $7::text::text[], $8::text::text[], $9, c.now,
+       c.now + $10::float8 * interval '1 millisecond' FROM (SELECT pawl.clock() AS now) c`,
+    [
+      ...[number, row.executorID, row.applicationVersion, row.host, row.pid, locked],
+      ...[...servedArrays(row.served), row.anyVersion, row.leaseMs],
+    ],
   );
+}
+
+function servedArrays(served: readonly Served[]): [names: string, versions: string] {
+  return [textArray(served.map(({ name }) => name)), textArray(served.map(({ version }) => version))];
 }
 
 /** What would end the waits of this process. */
@@ -69,11 +81,17 @@ export interface TickOptions {
   awaited: Awaited;
   /** The encoded error of a workflow whose deadline passed. */
   timeoutError: string;
+  /** What this process can claim, if that has changed. */
+  served: readonly Served[] | undefined;
 }
 
 export interface TickResult {
   lost: boolean;
   ready: boolean;
+  /** When the oldest that is ready became due, by the database's clock. */
+  dueSince: number | undefined;
+  /** Something that this process serves is blocked because nobody did. */
+  stranded: boolean;
   fired: boolean;
   cancelled: { workflowID: string; executor: number | null; fence: number }[];
   /** Perhaps dead; `gone`: declared so, and something of it is still to be taken over. */
@@ -90,7 +108,7 @@ export interface TickResult {
 
 const TICK = `SELECT what, id, detail, at FROM pawl.tick($1::text::bigint, $2::text::int, $3::text::float8, $4::text::boolean,
  $5::text::int, $6::text::boolean, $7::text::boolean, $8::text::text[], $9::text::text[], $10::text::text[],
- $11::text::text[], $12::text::text[], $13::text)`;
+ $11::text::text[], $12::text::text[], $13::text, $14::text::text[], $15::text::text[])`;
 
 export async function tick(lane: Lane, options: TickOptions): Promise<TickResult> {
   const rows = await lane.call(TICK, [
@@ -107,10 +125,13 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     textArray(options.awaited.events.map((event) => event.workflowID)),
     textArray(options.awaited.events.map((event) => event.key)),
     options.timeoutError,
+    ...(options.served === undefined ? [null, null] : servedArrays(options.served)),
   ]);
   const result: TickResult = {
     lost: false,
     ready: false,
+    dueSince: undefined,
+    stranded: false,
     fired: false,
     cancelled: [],
     suspects: [],
@@ -121,7 +142,10 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
   };
   for (const [what, id, detail, at] of rows) {
     if (what === 'clock') result.clock = Number(at);
-    else if (what === 'ready') result.ready = true;
+    else if (what === 'ready') {
+      result.ready = true;
+      result.dueSince = Number(at);
+    } else if (what === 'stranded') result.stranded = true;
     else if (what === 'fired') result.fired = true;
     else if (what === 'lost') result.lost = true;
     else if (what === 'message') result.messages.push({ workflowID: id as string, topic: detail as string });
@@ -138,6 +162,28 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     }
   }
   return result;
+}
+
+export interface Stranded {
+  workflowID: string;
+  name: string;
+  version: string | null;
+  /** null: somebody serves it now. */
+  reason: string | null;
+}
+
+/** Blocks what is due for so long and served by nobody, and unblocks what this executor serves. */
+export async function strand(lane: Lane, number: number, dueMs: number, limit: number): Promise<Stranded[]> {
+  const rows = await lane.call(
+    'SELECT id, name, version, reason FROM pawl.strand($1::text::bigint, $2::text::float8, $3::text::int)',
+    [String(number), String(dueMs), String(limit)],
+  );
+  return rows.map(([id, name, version, reason]) => ({
+    workflowID: id as string,
+    name: name as string,
+    version: version ?? null,
+    reason: reason ?? null,
+  }));
 }
 
 /** True if the executor is gone, by this call or before. */

@@ -47,7 +47,8 @@ export interface ClaimOptions {
   limit: number;
   served: readonly Served[];
   anyVersion: boolean;
-  includeBlocked: boolean;
+  /** Those that are blocked, and only those. */
+  blocked: boolean;
 }
 
 const JOURNAL_BYTES = 4_000_000;
@@ -66,7 +67,7 @@ export async function claim(lane: Lane, options: ClaimOptions): Promise<ClaimedW
       textArray(served.map((s) => s.version)),
       plainArray(served.map((s) => s.maxRecoveryAttempts)),
       String(options.anyVersion),
-      String(options.includeBlocked),
+      String(options.blocked),
     ],
   );
   const claimed = new Map<string, ClaimedWorkflow>();
@@ -207,14 +208,20 @@ export async function cancelNoticed(lane: Lane, executor: number, ids: readonly 
   ]);
 }
 
-/** Makes what is cancelled, given up, blocked or queued runnable. Names all ids that exist. */
+/** Makes what is cancelled, given up, blocked or queued runnable, in the version that is served here, if it is. Names
+ *  all ids that exist. */
 export async function resume(
   on: Queryable,
   ids: readonly string[],
+  served: readonly Served[] = [],
 ): Promise<(Owned & { changed: boolean })[]> {
   const { rows } = await on.query<OwnedRow & { changed: boolean }>(
-    'SELECT id, owner, changed, fence FROM pawl.resume($1::text::text[])',
-    [textArray(ids)],
+    'SELECT id, owner, changed, fence FROM pawl.resume($1::text::text[], $2::text::text[], $3::text::text[])',
+    [
+      textArray(ids),
+      textArray(served.map(({ name }) => name)),
+      textArray(served.map(({ version }) => version)),
+    ],
   );
   return rows.map((row) => ({ ...owned(row), changed: row.changed }));
 }

@@ -142,6 +142,23 @@ test('a step after the recorded end is nondeterminism', async () => {
   });
 });
 
+test('a patch without a marker: the old way in a run that has ended, the end of the replay in one that goes on', async () => {
+  const ways: boolean[] = [];
+  const order = changed(async (on, item) => {
+    const reserve = () => on.runStep(() => item, { name: 'reserve' });
+    await Promise.all([reserve(), reserve(), reserve()]);
+    ways.push(await on.patch('change'));
+  });
+  const steps = histories.done.steps.slice(0, 3);
+  expect(await replay({ ...histories.done, steps }, order)).toMatchObject({ status: 'SUCCESS' });
+  expect(ways).toEqual([false]);
+  expect(await replay({ ...histories.waiting, steps }, order)).toEqual({ status: 'PENDING' });
+  const marker = { ...steps[0], stepID: 3, seq: 4, kind: 'patch', name: 'change' } as never;
+  const marked = { ...histories.done, steps: [...steps, marker] };
+  expect(await replay(marked, order)).toMatchObject({ status: 'SUCCESS' });
+  expect(ways).toEqual([false, true]);
+});
+
 test('another end than the recorded one is nondeterminism, with what was thrown as its cause', async () => {
   const short = { ...histories.done, steps: [] };
   const order = changed(() => Promise.reject(new TypeError('undefined is not a function')));

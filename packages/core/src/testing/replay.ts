@@ -75,6 +75,7 @@ function run(core: PawlCore, history: History): Promise<ReplayResult> {
       auth: undefined,
       journal: history.steps,
     });
+    activation.over = over;
     const end = (settle: () => void): void => {
       clearInterval(watch);
       if (activation.state === 'running') activation.die(new Error('The replay is over.'));
@@ -128,9 +129,15 @@ function run(core: PawlCore, history: History): Promise<ReplayResult> {
 
 /** An activation that never goes beyond what was recorded: such calls neither run their function nor settle. */
 class Replay extends Activation {
+  /** The run has ended: what its record does not have, it did without. */
+  over = false;
   /** The first call that the record does not answer. */
   beyond: (OperationIdentity & { stepID: number }) | undefined;
   calls = 0;
+
+  override marker(name: string): JournalRow | false | undefined {
+    return super.marker(name) ?? (this.over ? false : undefined);
+  }
 
   override recorded(
     stepID: number,

@@ -41,14 +41,10 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
       const limit = Math.min(BATCH, MAX_ACTIVE - engine.activations.size);
       const served = engine.registry.served();
       if (limit <= 0 || served.length === 0) return;
+      // Before what is ready: that may be blocked right away, and is not to be tried again.
       const blocked = includeBlocked;
-      const claimed = await claim(lane, {
-        executor: engine.executor,
-        limit,
-        served,
-        anyVersion,
-        includeBlocked: blocked,
-      });
+      const { executor } = engine;
+      const claimed = await claim(lane, { executor, limit, served, anyVersion, blocked });
       for (const workflow of claimed) recover(workflow);
       if (blocked) {
         // All of them, but each once: what is blocked again at once comes back behind the others.
@@ -59,7 +55,7 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
           tried.clear();
         }
       }
-      if (claimed.length < limit && !again) return;
+      if (claimed.length < limit && !again && !blocked) return;
     }
   };
 

@@ -27,6 +27,7 @@ import type { Aftermath } from '../store/operations.ts';
 import { schemaClass } from '../store/schema-name.ts';
 import type { Claimer } from './claimer.ts';
 import type { Hints } from './hints.ts';
+import { reviewStranded } from './stranded.ts';
 import { createTakeover } from './takeover.ts';
 import type { Watcher } from './watcher.ts';
 
@@ -38,6 +39,7 @@ export interface ExecutorOptions {
   watcher: Watcher;
   executorID: string;
   applicationVersion: string | undefined;
+  anyVersion: boolean;
   leaseMs: number;
   /** A client: listens and looks for what its callers wait for; runs, claims and takes over nothing. */
   observer: boolean;
@@ -88,6 +90,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
   let waking: Promise<void> | undefined;
   let wakeAgain = false;
   let stopped = true;
+  /** What our row says that we serve. */
+  let announced = engine.registry.served();
   /** Something of ours may be owned without being known here. */
   let disownAt = Number.POSITIVE_INFINITY;
 
@@ -117,6 +121,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
       host: hostname(),
       pid: process.pid,
       leaseMs: options.leaseMs,
+      served: (announced = engine.registry.served()),
+      anyVersion: options.anyVersion,
     });
     await forgetGoneExecutors(engine.database);
     engine.executor = number;
@@ -139,6 +145,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     }
     if (!locked && !alone && hints.connection !== undefined)
       await takeLock(hints.connection, engine.executor);
+    const served = engine.registry.served();
     const now = performance.now();
     const renew = mustRenew || now - renewedAt >= options.leaseMs / 3;
     if (renew) mustRenew = false;
@@ -154,6 +161,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
         alone,
         awaited: engine.waits.awaited(),
         timeoutError,
+        served: served === announced ? undefined : served,
       });
     } catch (error) {
       mustRenew = true;
@@ -163,6 +171,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     }
     if (stopped) return;
     if (renew) renewedAt = now;
+    announced = served;
     if (result.lost) {
       await startOver();
       return;
@@ -181,6 +190,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     tellCancelled(result.cancelled);
     if (performance.now() >= disownAt) await disownUnknown();
     await takeover.judge(result.suspects);
+    await reviewStranded({ engine, lane, hints, claimer }, result);
     await watcher.poll();
   };
 
