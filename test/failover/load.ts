@@ -17,7 +17,7 @@ export interface Load {
   /** How long requests took that met no database. */
   readonly refused: number[];
   /** No further orders. Resolves when all are through, and checks each. */
-  finish(options?: { paused?: boolean }): Promise<{ orders: number; mostAttempts: number }>;
+  finish(): Promise<{ orders: number; mostAttempts: number }>;
   close(): Promise<void>;
 }
 
@@ -63,7 +63,7 @@ export async function createLoad(url: string, fleet: Fleet, atOnce: number): Pro
       return started;
     },
     refused,
-    finish: async (options) => {
+    finish: async () => {
       over = true;
       await working;
       expect(results.size).toBe(started);
@@ -71,7 +71,7 @@ export async function createLoad(url: string, fleet: Fleet, atOnce: number): Pro
         const n = Number(workflowID.slice('order-'.length));
         expect(result).toMatchObject({ entered: 'entered', paid: `paid ${n}`, wrapped: `wrapped ${n}` });
       }
-      await expectOnce(fleet, options);
+      await expectOnce(fleet);
       const messages = await fleet.sql<{ destination: string }>(
         `SELECT destination FROM pawl.message WHERE destination LIKE 'order-%'
          GROUP BY 1 HAVING count(*) <> 2 OR count(*) FILTER (WHERE topic = 'paid') <> 1`,

@@ -72,9 +72,23 @@ const workflows = {
   /** One step that takes so long. */
   slow: (ms: number) => step('slow', ms),
   entering: (ms: number) => entry(ms),
+  /** Stops the process that is the first to run it between its checkpoint and COMMIT. */
+  halting: async (pid: number) => {
+    const { events } = internals(pawl);
+    const off = events.on('transaction.committing', ({ workflowName }) => {
+      if (workflowName === 'halting' && pid === process.pid) process.kill(pid, 'SIGSTOP');
+    });
+    return entry().finally(off);
+  },
   sleeper: async (ms: number) => {
     await step('before', 0);
     await pawl.sleep(ms);
+    return step('after', 0);
+  },
+  /** Between its steps it waits in a way that nobody records. */
+  hesitant: async (ms: number) => {
+    await step('before', 0);
+    await pause(ms);
     return step('after', 0);
   },
   receiver: async () => {
