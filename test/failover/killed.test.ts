@@ -7,7 +7,7 @@ import { createFleet, type Fleet, type Member, type Note } from './fleet.ts';
 import { createLoad, type Load } from './load.ts';
 
 const LONG = process.env['FAILOVER'] === 'long';
-const KILLS = LONG ? 60 : 5;
+const KILLS = LONG ? 60 : 4;
 const AT_ONCE = LONG ? 40 : 20;
 
 let database: TestDatabase;

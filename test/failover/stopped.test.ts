@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createFleet, expectOnce, type Fleet, type Member, written } from './fleet.ts';
 import { createLoad } from './load.ts';
 
-const ROUNDS = process.env['FAILOVER'] === 'long' ? 30 : 2;
+const ROUNDS = process.env['FAILOVER'] === 'long' ? 30 : 1;
 
 let database: TestDatabase;
 let fleet: Fleet;

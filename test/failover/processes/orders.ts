@@ -97,12 +97,17 @@ const workflows = {
     await step('after', 0);
     return message;
   },
-  /** What time it is where it is recovered, and how long a message is waited for. */
   clock: async (seconds: number) => {
     await step('before', 0);
     const message = await pawl.recv('go', seconds);
     const now = await pawl.now();
     return { message, at: now.getTime() };
+  },
+  /** Reads the clock where it is gone on with, and not in the process with this pid. */
+  inherited: async (pid: number) => {
+    await step('before', 0);
+    if (process.pid === pid) await new Promise(() => {});
+    return (await pawl.now()).getTime();
   },
   limited: async () => {
     await step('before', 0);

@@ -33,17 +33,20 @@ export async function takeSessionLock(on: Queryable, lockClass: number, number: 
   return rows[0]?.locked ?? false;
 }
 
+/** Answers with the database's clock, milliseconds of the epoch. */
 export async function registerExecutor(
   on: Queryable,
   number: number,
   locked: boolean,
   row: ExecutorRow,
-): Promise<void> {
-  await on.query(
+): Promise<number> {
+  const { rows } = await on.query<{ now: number }>(
     `INSERT INTO pawl.executor (number, executor_id, application_version, host, pid, locked, started_at, lease_until)
-     SELECT $1::bigint, $2, $3, $4, $5::integer, $6, c.now, c.now + $7::float8 * interval '1 millisecond' FROM (SELECT pawl.clock() AS now) c`,
+     SELECT $1::bigint, $2, $3, $4, $5::integer, $6, c.now, c.now + $7::float8 * interval '1 millisecond' FROM (SELECT pawl.clock() AS now) c
+     RETURNING pawl.epoch_ms(started_at) AS now`,
     [number, row.executorID, row.applicationVersion, row.host, row.pid, locked, row.leaseMs],
   );
+  return Number(rows[0]?.now);
 }
 
 /** What would end the waits of this process. */

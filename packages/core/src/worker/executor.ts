@@ -112,13 +112,15 @@ export function createExecutor(options: ExecutorOptions): Executor {
       },
     );
     const asked = performance.now();
-    await registerExecutor(engine.database, number, locked, {
+    const clock = await registerExecutor(engine.database, number, locked, {
       executorID: options.executorID,
       applicationVersion: options.applicationVersion ?? null,
       host: hostname(),
       pid: process.pid,
       leaseMs: options.leaseMs,
     });
+    // Before anything runs: this machine's clock may be wrong by hours.
+    engine.clock.learn(clock);
     await forgetGoneExecutors(engine.database);
     // What was started under the old number meanwhile is handed back with the rest.
     dropAll();
