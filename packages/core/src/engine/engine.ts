@@ -15,6 +15,7 @@ import { DatabaseClock } from './clock.ts';
 import { Turns } from './delivery.ts';
 import type { EngineHost } from './host.ts';
 import { createJournal } from './journal.ts';
+import { Lease } from './lease.ts';
 import type { Outcome } from './outcome.ts';
 import type { Registry } from './registry.ts';
 import { NO_SETTINGS, type Scope } from './scope.ts';
@@ -67,6 +68,7 @@ export function createEngine(options: EngineOptions): Engine {
     stepDefaults: options.stepDefaults,
     parkAfterMs: options.parkAfterMs,
     clock: new DatabaseClock(),
+    lease: new Lease(options.onDeadline),
     turns: new Turns(),
     waits,
     activations,

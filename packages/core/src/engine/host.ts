@@ -10,6 +10,7 @@ import type { Activation } from './activation.ts';
 import type { DatabaseClock } from './clock.ts';
 import type { Turns } from './delivery.ts';
 import type { Journal } from './journal.ts';
+import type { Lease } from './lease.ts';
 import type { Outcome } from './outcome.ts';
 import type { Registry } from './registry.ts';
 import type { Scope } from './scope.ts';
@@ -24,6 +25,7 @@ export interface EngineHost {
   readonly events: Emitter;
   readonly logger: Logger;
   readonly clock: DatabaseClock;
+  readonly lease: Lease;
   readonly registry: Registry;
   readonly turns: Turns;
   readonly waits: WaitIndex;

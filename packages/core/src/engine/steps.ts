@@ -164,6 +164,17 @@ class StepRun {
   attempt(attempt: number): void {
     const { policy, name } = this.#call;
     const activation = this.#activation;
+    const renewal = this.#host.lease.renewal();
+    if (renewal !== undefined) {
+      // Paused for so long that a peer may have run it meanwhile: who owns it is looked up first.
+      activation.pending++;
+      void renewal.then(() => {
+        activation.pending--;
+        if (activation.state === 'running') this.attempt(attempt);
+        else if (activation.cancellation !== undefined) this.#call.reject(activation.cancellation);
+      });
+      return;
+    }
     const context = new StepContext(activation, this.#call.stepID, attempt, policy.maxAttempts);
     const scope: Scope = { activation, step: context, inTransaction: false, settings: {} };
     let open = true;

@@ -213,12 +213,14 @@ async function checkpoint(
     durationMs,
   }: Call & { seq: number; output: string | null; durationMs: number },
 ): Promise<Answer | undefined> {
-  const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [
-    {
-      fenced: { workflowID: activation.workflowID, fence: activation.fence, stepID, seq, keep: true },
-      step: stepPart({ kind: 'transaction', name, output, attempts: 1, durationMs }),
-    },
-  ]);
+  const { workflowID, fence } = activation;
+  const operation = {
+    fenced: { workflowID, fence, stepID, seq, keep: true },
+    step: stepPart({ kind: 'transaction', name, output, attempts: 1, durationMs }),
+  };
+  const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [operation], {
+    last: !host.database.embedded,
+  });
   const answer = answers[0];
   if (answer !== undefined && answer.outcome !== 'kept') throw new Refusal(answer);
   return answer;

@@ -37,21 +37,24 @@ export async function takeSessionLock(on: Queryable, lockClass: number, number: 
   return rows[0]?.locked ?? false;
 }
 
+/** Answers with the database's clock, milliseconds of the epoch. */
 export async function registerExecutor(
   on: Queryable,
   number: number,
   locked: boolean,
   row: ExecutorRow,
-): Promise<void> {
-  await on.query(
+): Promise<number> {
+  const { rows } = await on.query<{ now: number }>(
     `INSERT INTO pawl.executor (number, executor_id, application_version, host, pid, locked, names, versions, any_version, started_at, lease_until)
      SELECT $1::bigint, $2, $3, $4, $5::integer, $6, $7::text::text[], $8::text::text[], $9, c.now,
-       c.now + $10::float8 * interval '1 millisecond' FROM (SELECT pawl.clock() AS now) c`,
+       c.now + $10::float8 * interval '1 millisecond' FROM (SELECT pawl.clock() AS now) c
+     RETURNING pawl.epoch_ms(started_at) AS now`,
     [
       ...[number, row.executorID, row.applicationVersion, row.host, row.pid, locked],
       ...[...servedArrays(row.served), row.anyVersion, row.leaseMs],
     ],
   );
+  return Number(rows[0]?.now);
 }
 
 function servedArrays(served: readonly Served[]): [names: string, versions: string] {

@@ -68,15 +68,23 @@ export async function flush(
   }
 }
 
-/** The same inside a transaction that somebody else commits, on a client that sends texts as they are. */
+/** COMMIT follows at once, or the process is paused or cut off, and its locks would keep peers from taking over. */
+const COMMIT_SOON = `set_config('idle_in_transaction_session_timeout', '5s', true) IS NOT NULL`;
+
+/**
+ * The same inside a transaction that somebody else commits, on a client that sends texts as they are. `last`: nothing
+ * comes between this call and COMMIT.
+ */
 export async function flushWithin(
   tx: Pick<Queryable, 'query'>,
   qualify: (text: string) => string,
   executor: number,
   operations: readonly Operation[],
+  { last = false }: { last?: boolean } = {},
 ): Promise<FlushResult> {
   const { text, params } = encode(executor, operations, true);
-  const { rows } = await tx.query<Record<string, string | number | null>>(qualify(text), params);
+  const sent = last ? text.replace('$2::text::boolean', (careful) => `${careful} AND ${COMMIT_SOON}`) : text;
+  const { rows } = await tx.query<Record<string, string | number | null>>(qualify(sent), params);
   const texts = rows.map((row): TextRow =>
     ['op', 'outcome', 'output', 'error', 'detail', 'at'].map((column) => {
       const value = row[column];

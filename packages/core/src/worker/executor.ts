@@ -115,7 +115,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
         mustRenew = true;
       },
     );
-    await registerExecutor(engine.database, number, locked, {
+    const asked = performance.now();
+    const clock = await registerExecutor(engine.database, number, locked, {
       executorID: options.executorID,
       applicationVersion: options.applicationVersion ?? null,
       host: hostname(),
@@ -124,10 +125,24 @@ export function createExecutor(options: ExecutorOptions): Executor {
       served: (announced = engine.registry.served()),
       anyVersion: options.anyVersion,
     });
+    // Before anything runs: this machine's clock may be wrong by hours.
+    engine.clock.learn(clock);
     await forgetGoneExecutors(engine.database);
+    // What was started under the old number meanwhile is handed back with the rest.
+    dropAll();
     engine.executor = number;
-    renewedAt = performance.now();
+    renewed(asked);
     mustRenew = false;
+  };
+
+  const dropAll = (): void => {
+    for (const activation of [...engine.activations.values()]) engine.gone(activation, 'superseded');
+  };
+
+  /** `at`: when it was asked for, which is before the database counts from. */
+  const renewed = (at: number): void => {
+    renewedAt = at;
+    if (!alone) engine.lease.extend(at + options.leaseMs);
   };
 
   /** On every new listening connection: the session lock says that we live. */
@@ -170,12 +185,12 @@ export function createExecutor(options: ExecutorOptions): Executor {
       throw error;
     }
     if (stopped) return;
-    if (renew) renewedAt = now;
     announced = served;
     if (result.lost) {
       await startOver();
       return;
     }
+    if (renew) renewed(now);
     if (result.clock !== undefined && engine.clock.learn(result.clock) > options.leaseMs / 3) {
       // The clock was put forward, and with it the end of our lease came nearer.
       mustRenew = true;
@@ -234,7 +249,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       'This process was declared gone by a peer; it drops what it ran and starts over',
     );
     engine.events.emit('executor.lost', { executor: old });
-    for (const activation of [...engine.activations.values()]) engine.gone(activation, 'superseded');
+    dropAll();
     await hints.close();
     locked = false;
     // Should the new number not come through, the next tick finds out again that the old one is lost.
