@@ -142,6 +142,12 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     await close();
     throw error;
   }
+  if (database.pooled) {
+    config.logger.warn(
+      'The database is reached through a transaction pooler: Pawl polls twice a second instead of listening, and takes ' +
+        'over from a dead process when its lease is over. For less delay give it a direct connection.',
+    );
+  }
   const pending = new Set<(error: Error) => void>();
 
   return {
