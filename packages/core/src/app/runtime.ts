@@ -13,6 +13,7 @@ import type { Emitter } from '../telemetry/events.ts';
 import { createClaimer } from '../worker/claimer.ts';
 import { createExecutor, type Executor } from '../worker/executor.ts';
 import { createHints, type Hints } from '../worker/hints.ts';
+import { createSweeper } from '../worker/sweeper.ts';
 import { createWatcher } from '../worker/watcher.ts';
 import { createDatabase, type ResolvedConfig } from './config.ts';
 
@@ -125,6 +126,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     hints,
     claimer,
     watcher,
+    sweeper: createSweeper(database, config.retention, config.logger),
     executorID: config.executorID,
     applicationVersion: config.applicationVersion,
     leaseMs: config.leaseMs,

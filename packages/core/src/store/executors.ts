@@ -84,6 +84,8 @@ export interface TickResult {
   results: string[];
   /** Events that are set. */
   events: { workflowID: string; key: string }[];
+  /** Sweeps that are due. */
+  upkeep: string[];
   /** The database's clock, milliseconds of the epoch. */
   clock: number | undefined;
 }
@@ -117,10 +119,12 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     messages: [],
     results: [],
     events: [],
+    upkeep: [],
     clock: undefined,
   };
   for (const [what, id, detail, at] of rows) {
     if (what === 'clock') result.clock = Number(at);
+    else if (what === 'upkeep') result.upkeep.push(id as string);
     else if (what === 'ready') result.ready = true;
     else if (what === 'fired') result.fired = true;
     else if (what === 'lost') result.lost = true;

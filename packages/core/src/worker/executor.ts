@@ -27,6 +27,7 @@ import type { Aftermath } from '../store/operations.ts';
 import { schemaClass } from '../store/schema-name.ts';
 import type { Claimer } from './claimer.ts';
 import type { Hints } from './hints.ts';
+import type { Sweeper } from './sweeper.ts';
 import { createTakeover } from './takeover.ts';
 import type { Watcher } from './watcher.ts';
 
@@ -36,6 +37,7 @@ export interface ExecutorOptions {
   hints: Hints;
   claimer: Claimer;
   watcher: Watcher;
+  sweeper: Sweeper;
   executorID: string;
   applicationVersion: string | undefined;
   leaseMs: number;
@@ -66,7 +68,7 @@ const TICK_MS = 500;
 const DISOWN_AGE_MS = 3000;
 
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { engine, lane, hints, claimer, watcher } = options;
+  const { engine, lane, hints, claimer, watcher, sweeper } = options;
   const lockClass = schemaClass(engine.database.schema);
   const alone = engine.database.embedded;
   const timeoutError = engine.codec.encodeError(new WorkflowTimeoutError('?'));
@@ -179,6 +181,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     for (const id of result.results) engine.waits.poke(waitKeys.result(id));
     for (const { workflowID, key } of result.events) engine.waits.poke(waitKeys.event(workflowID, key));
     tellCancelled(result.cancelled);
+    sweeper.due(result.upkeep);
     if (performance.now() >= disownAt) await disownUnknown();
     await takeover.judge(result.suspects);
     await watcher.poll();
@@ -315,7 +318,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     stop: async (graceMs) => {
       if (stopped) return;
       engine.draining = true;
-      await claimer.stop();
+      await Promise.all([claimer.stop(), sweeper.stop()]);
       await engine.quiesce(graceMs);
       // A database that is away must not hold up the end: what is not written by then is done by who takes over.
       await atMost(engine.journal.drained(), HAND_OVER_MS);
