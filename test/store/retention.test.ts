@@ -1,6 +1,6 @@
 // What is over for long enough is deleted, and nothing else.
 import { type Driver, describeEachDriver } from '@pawl/test-support/drivers';
-import { Pawl } from '@pawl/core';
+import { Pawl, type SqlClient } from '@pawl/core';
 import { beforeEach, describe, expect, test } from 'vitest';
 
 const DAY = 86_400_000;
@@ -134,11 +134,11 @@ describeEachDriver('retention', (driver: Driver) => {
     await age(31);
     await due();
     await driver.transaction(async (tx) => {
-      await tx.query(`SELECT 1 FROM ${schema}.upkeep FOR UPDATE`);
+      await (tx as SqlClient).query(`SELECT 1 FROM ${schema}.upkeep FOR UPDATE`);
       expect(await batch()).toEqual({ deleted: 0, more: false });
     });
     await driver.transaction(async (tx) => {
-      await tx.query(`SELECT 1 FROM ${schema}.workflow WHERE id = 'held' FOR UPDATE`);
+      await (tx as SqlClient).query(`SELECT 1 FROM ${schema}.workflow WHERE id = 'held' FOR UPDATE`);
       expect(await batch()).toEqual({ deleted: 1, more: false });
     });
     expect(await left('workflow', 'id')).toEqual(['held']);
