@@ -6,7 +6,7 @@ import { block, cancel, claim, type ClaimOptions, resume } from '../../packages/
 import { listExecutors, listWorkflows } from '../../packages/core/src/store/reading.ts';
 import { fenced, ME, openStore, start, step, type Store } from './open-store.ts';
 
-describeEachDriver('a claim', (driver) => {
+describeEachDriver('a claim', { pooler: true }, (driver) => {
   let store: Store;
   const open: Store[] = [];
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cancel, claim, forget, resume } from '../../packages/core/src/store/lifecycle.ts';
 import { end, ME, openStore, start, step, type Store, ways } from './open-store.ts';
 
-describeEachDriver('a fenced write', (driver) => {
+describeEachDriver('a fenced write', { pooler: true }, (driver) => {
   let store: Store;
   let made = 0;
 

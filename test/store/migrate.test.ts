@@ -2,7 +2,7 @@
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { expect, test } from 'vitest';
 
-describeEachDriver('migrating', (driver) => {
+describeEachDriver('migrating', { pooler: true }, (driver) => {
   test('a second launch finds the schema as it is, with what is in it', async () => {
     const schema = driver.freshSchema();
     const first = await driver.launch({ schema });

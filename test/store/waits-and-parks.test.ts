@@ -5,7 +5,7 @@ import { forget, wake } from '../../packages/core/src/store/lifecycle.ts';
 import type { Operation, WaitPart } from '../../packages/core/src/store/operations.ts';
 import { end, fenced, ME, openStore, start, step, type Store, ways } from './open-store.ts';
 
-describeEachDriver('a wait', (driver) => {
+describeEachDriver('a wait', { pooler: true }, (driver) => {
   let store: Store;
   let made = 0;
 

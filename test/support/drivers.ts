@@ -1,13 +1,14 @@
-// Runs a suite on both kinds of database: embedded PGlite and a real server. One database per file and driver; every
-// Pawl has a schema of its own there, unless a test says otherwise. Whatever was launched is shut down again.
+// Runs a suite on both kinds of database: embedded PGlite and a real server, and where it asks for it on the same server
+// behind a transaction pooler. One database per file and driver; every Pawl has a schema of its own there, unless a test says otherwise. Whatever was launched is shut down again.
 import { PGlite } from '@electric-sql/pglite';
 import { Pawl, type PawlConfig, type SqlClientLike } from '@pawl/core';
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest';
 import { createDatabase } from './database.ts';
+import { noPgBouncer, startPgBouncer } from './pgbouncer.ts';
 
 export interface Driver {
-  readonly name: 'PGlite' | 'Postgres';
+  readonly name: 'PGlite' | 'Postgres' | 'PgBouncer';
   /** Several Pawls on one schema stand for several processes; embedded there can be only one. */
   readonly server: boolean;
   /** Fits `database` of any Pawl. */
@@ -29,11 +30,21 @@ export const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: (
 
 type Suite = (driver: Driver) => void;
 
+interface SuiteOptions {
+  retry?: number;
+  /** Also through PgBouncer in transaction mode, if it is installed. */
+  pooler?: boolean;
+}
+
 export function describeEachDriver(title: string, suite: Suite): void;
-export function describeEachDriver(title: string, options: { retry: number }, suite: Suite): void;
-export function describeEachDriver(title: string, ...rest: [Suite] | [{ retry: number }, Suite]): void {
-  const [options, suite] = rest.length === 1 ? [{}, rest[0]] : rest;
-  describe.each(['PGlite', 'Postgres'] as const)(`${title} (%s)`, options, (name) => {
+export function describeEachDriver(title: string, options: SuiteOptions, suite: Suite): void;
+export function describeEachDriver(title: string, ...rest: [Suite] | [SuiteOptions, Suite]): void {
+  const [{ pooler = false, ...options }, suite]: [SuiteOptions, Suite] =
+    rest.length === 1 ? [{}, rest[0]] : rest;
+  const names: Driver['name'][] = ['PGlite', 'Postgres'];
+  if (pooler && noPgBouncer === undefined) names.push('PgBouncer');
+  if (pooler && noPgBouncer !== undefined) test.skip(`${title} (PgBouncer): ${noPgBouncer}`, () => {});
+  describe.each(names)(`${title} (%s)`, options, (name) => {
     let open: Connection | undefined;
     let schemas = 0;
     let launched: Pawl[] = [];
@@ -45,7 +56,7 @@ export function describeEachDriver(title: string, ...rest: [Suite] | [{ retry: n
     };
 
     beforeAll(async () => {
-      open = name === 'PGlite' ? await openEmbedded() : await openServer();
+      open = name === 'PGlite' ? await openEmbedded() : await openServer(name === 'PgBouncer');
     });
     beforeEach(() => {
       inTest = true;
@@ -63,7 +74,7 @@ export function describeEachDriver(title: string, ...rest: [Suite] | [{ retry: n
 
     const driver: Driver = {
       name,
-      server: name === 'Postgres',
+      server: name !== 'PGlite',
       get database() {
         return connection().database;
       },
@@ -104,12 +115,14 @@ async function openEmbedded(): Promise<Connection> {
   };
 }
 
-async function openServer(): Promise<Connection> {
+/** With a pooler the Pawls go through it, and the test's own SQL does not. */
+async function openServer(pooler: boolean): Promise<Connection> {
   const database = await createDatabase();
+  const bouncer = pooler ? await startPgBouncer() : undefined;
   const pool = new pg.Pool({ connectionString: database.url, max: 2 });
   pool.on('error', () => {});
   return {
-    database: database.url,
+    database: bouncer?.through(database.url) ?? database.url,
     sql: async <Row>(text: string, params?: unknown[]) => (await pool.query(text, params)).rows as Row[],
     transaction: async <T>(work: (tx: SqlClientLike) => Promise<T>) => {
       const client = await pool.connect();
@@ -127,6 +140,7 @@ async function openServer(): Promise<Connection> {
     },
     close: async () => {
       await pool.end();
+      await bouncer?.stop();
       await database.drop();
     },
   };

@@ -1,3 +1,4 @@
 // What tests of any package may import from here.
 export { createDatabase, serverURL, type TestDatabase } from './database.ts';
+export { noPgBouncer, type PgBouncer, startPgBouncer } from './pgbouncer.ts';
 export { type PostgresServer, startPostgres } from './postgres.ts';

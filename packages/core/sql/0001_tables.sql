@@ -129,6 +129,7 @@ CREATE TABLE pawl.waiter (
   workflow_id     text COLLATE "C" NOT NULL DEFAULT '',
   executor        bigint NOT NULL DEFAULT 0,
   fired           boolean NOT NULL DEFAULT false,
+  created_at      timestamptz NOT NULL DEFAULT pawl.clock(),
   PRIMARY KEY (target, kind, key, workflow_id, executor)
 );
 CREATE INDEX waiter_fired ON pawl.waiter (fired) WHERE fired;

@@ -89,7 +89,7 @@ BEGIN
   SET owner = p_executor, fence = w.fence + 1, version = u.version, wake_at = NULL, blocked = NULL,
     stranded = false, updated_at = v_now, started_at = coalesce(w.started_at, v_now)
   FROM unnest(v_ids, v_versions) u(id, version) WHERE w.id = u.id;
-  DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (v_ids);
+  DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (v_ids) AND t.workflow_id <> '';
 
   RETURN QUERY
   SELECT w.id, json_build_object('name', w.name, 'fence', w.fence, 'nonce', w.nonce, 'attempts', w.attempts,
@@ -296,7 +296,7 @@ BEGIN
   FROM (SELECT w.id FROM pawl.workflow w WHERE w.id = ANY (p_ids) AND w.status <> 'RESERVED'
         ORDER BY w.id FOR UPDATE) l;
   UPDATE pawl.waiter t SET fired = true WHERE t.target = ANY (p_ids) AND NOT t.fired;
-  DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (p_ids);
+  DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (p_ids) AND t.workflow_id <> '';
   DELETE FROM pawl.step s WHERE s.workflow_id = ANY (p_ids);
   DELETE FROM pawl.message m WHERE m.destination = ANY (p_ids);
   DELETE FROM pawl.event e WHERE e.workflow_id = ANY (p_ids);

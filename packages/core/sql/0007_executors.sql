@@ -201,5 +201,6 @@ BEGIN
     SELECT 'event', u.id, u.key, NULL::float8 FROM unnest(p_events, p_keys) u(id, key)
     WHERE EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = u.id AND e.key = u.key);
   END IF;
+  RETURN QUERY SELECT 'upkeep', u.task, NULL::text, NULL::float8 FROM pawl.upkeep u WHERE u.next_at <= v_now;
   RETURN QUERY SELECT 'clock', NULL::text, NULL::text, pawl.epoch_ms(pawl.clock());
 END $$;

@@ -3,12 +3,13 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type pg from 'pg';
-import { checkName, type Duration, type Serializer } from '../codec/index.ts';
+import { checkName, type Duration, type Serializer, toMilliseconds } from '../codec/index.ts';
 import { ConfigurationError } from '../errors/index.ts';
 import type { StepRetryOptions } from '../engine/steps.ts';
 import type { Database } from '../store/database.ts';
 import { openPgDatabase } from '../store/pg-database.ts';
 import { openPGliteDatabase } from '../store/pglite-database.ts';
+import type { Retention } from '../store/retention.ts';
 import { checkSchemaName } from '../store/schema-name.ts';
 import { type Logger, quietLogger } from '../telemetry/logger.ts';
 
@@ -49,7 +50,11 @@ export interface PawlConfig {
   parkAfterSeconds?: number;
   /** How long a process that stopped answering keeps what it ran. Seconds, default 15. */
   leaseSeconds?: number;
-  /** How long finished workflows are kept. Default 30 days, failed ones 90; false: for ever. */
+  /**
+   * How long finished workflows are kept, with their steps, messages and events. Default 30 days; 90 for those that
+   * failed or were cancelled; false: for ever. They are deleted in small batches by whichever process comes first, so
+   * all processes on one schema should say the same.
+   */
   retention?: { completed?: Duration; failed?: Duration } | false;
   /** Which queues this process serves. Default: all. */
   queues?: readonly string[];
@@ -69,6 +74,8 @@ export interface ResolvedConfig {
   migrate: boolean;
   parkAfterMs: number;
   leaseMs: number;
+  /** undefined: finished workflows are kept for ever. */
+  retention: Retention | undefined;
 }
 
 const DEFAULT_DIRECTORY = './.pawl';
@@ -120,6 +127,15 @@ export function resolveConfig(config: PawlConfig): ResolvedConfig {
     migrate: config.migrate ?? true,
     parkAfterMs: number(config.parkAfterSeconds, 5, 0, 'parkAfterSeconds') * 1000,
     leaseMs: number(config.leaseSeconds, 15, 1, 'leaseSeconds') * 1000,
+    retention: resolveRetention(config.retention),
+  };
+}
+
+function resolveRetention(retention: PawlConfig['retention']): Retention | undefined {
+  if (retention === false) return undefined;
+  return {
+    completedMs: toMilliseconds(retention?.completed ?? '30d', 'retention.completed'),
+    failedMs: toMilliseconds(retention?.failed ?? '90d', 'retention.failed'),
   };
 }
 

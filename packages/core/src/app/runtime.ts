@@ -13,6 +13,7 @@ import type { Emitter } from '../telemetry/events.ts';
 import { createClaimer } from '../worker/claimer.ts';
 import { createExecutor, type Executor } from '../worker/executor.ts';
 import { createHints, type Hints } from '../worker/hints.ts';
+import { createSweeper } from '../worker/sweeper.ts';
 import { createWatcher } from '../worker/watcher.ts';
 import { createDatabase, type ResolvedConfig } from './config.ts';
 
@@ -125,6 +126,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     hints,
     claimer,
     watcher,
+    sweeper: createSweeper(database, config.retention, config.logger),
     executorID: config.executorID,
     applicationVersion: config.applicationVersion,
     anyVersion: config.versioning === 'patch',
@@ -142,6 +144,12 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     await hints.close();
     await close();
     throw error;
+  }
+  if (database.pooled) {
+    config.logger.warn(
+      'The database is reached through a transaction pooler: Pawl polls twice a second instead of listening, and takes ' +
+        'over from a dead process when its lease is over. For less delay give it a direct connection.',
+    );
   }
   const pending = new Set<(error: Error) => void>();
 

@@ -52,6 +52,8 @@ export interface Listener {
 export interface Database extends Queryable {
   /** Embedded: one process, one connection, nobody else. */
   readonly embedded: boolean;
+  /** A transaction pooler lies in between: no LISTEN and no session locks. Known once a lane or `listen` has connected. */
+  pooled: boolean;
   /** The schema's name, unquoted. */
   readonly schema: string;
   /** Connects, so that a wrong address fails here. */

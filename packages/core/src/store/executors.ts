@@ -105,6 +105,8 @@ export interface TickResult {
   results: string[];
   /** Events that are set. */
   events: { workflowID: string; key: string }[];
+  /** Sweeps that are due. */
+  upkeep: string[];
   /** The database's clock, milliseconds of the epoch. */
   clock: number | undefined;
 }
@@ -141,6 +143,7 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     messages: [],
     results: [],
     events: [],
+    upkeep: [],
     clock: undefined,
   };
   for (const [what, id, detail, at] of rows) {
@@ -149,6 +152,7 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
       result.ready = true;
       result.dueSince = Number(at);
     } else if (what === 'stranded') result.stranded = true;
+    else if (what === 'upkeep') result.upkeep.push(id as string);
     else if (what === 'fired') result.fired = true;
     else if (what === 'lost') result.lost = true;
     else if (what === 'message') result.messages.push({ workflowID: id as string, topic: detail as string });

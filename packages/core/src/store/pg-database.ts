@@ -17,6 +17,7 @@ import type {
 import { abortedError, CommitUnknownError, ConnectionLostError } from './database.ts';
 import { classifyFault, errorCode } from './faults.ts';
 import { listenOnPostgres } from './pg-listener.ts';
+import { asOneTransaction, createSessionTest, SESSION_SETTINGS } from './pg-session.ts';
 import { createQualifier } from './schema-name.ts';
 
 export interface PgDatabaseOptions {
@@ -25,11 +26,6 @@ export interface PgDatabaseOptions {
   poolSize: number;
   applicationName: string;
 }
-
-// What our own connections rely on, whatever the role's or the database's defaults are.
-const SESSION = `SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
-SET synchronous_commit = on; SET lock_timeout = '2s'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
-SET plan_cache_mode = force_generic_plan; SET jit = off; SET client_min_messages = warning; SET timezone = 'UTC'`;
 
 const CLOSE_MS = 3000;
 
@@ -57,9 +53,11 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     connectionTimeoutMillis: 3000,
   });
   const qualify = createQualifier(options.schema);
+  const isSession = createSessionTest(pool);
 
   const database: Database = {
     embedded: false,
+    pooled: false,
     schema: options.schema,
     onStatement: undefined,
     qualify,
@@ -87,8 +85,13 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     lane: (name) => createLane(name),
     transaction: (transactionOptions, body) => transaction(transactionOptions, body),
     listen: (listenOptions: ListenOptions): Promise<Listener> =>
-      listenOnPostgres(clientConfig, listenOptions),
+      listenOnPostgres(clientConfig, testSession, listenOptions),
   };
+
+  async function testSession(client: pg.Client): Promise<boolean> {
+    database.pooled = !(await isSession(client));
+    return !database.pooled;
+  }
 
   async function send<R = Row>(
     on: pg.Pool | pg.ClientBase,
@@ -218,7 +221,7 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       });
       try {
         await fresh.connect();
-        await fresh.query(SESSION);
+        if (await testSession(fresh)) await fresh.query(SESSION_SETTINGS);
       } catch (error) {
         fresh.end().catch(() => {});
         throw error;
@@ -232,14 +235,16 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       database.onStatement?.(text);
       const silence = setTimeout(() => destroy(live), SILENCE_MS);
       try {
-        const result = await live.query({
-          name: statementName(text),
-          text: qualify(text),
-          values: params as unknown[],
+        const query = database.pooled
+          ? { text: asOneTransaction(text, params, qualify) }
+          : { name: statementName(text), text: qualify(text), values: params as unknown[] };
+        const answer: pg.QueryArrayResult | pg.QueryArrayResult[] = await live.query({
+          ...query,
           rowMode: 'array',
           types: RAW_TYPES,
-        } as unknown as pg.QueryArrayConfig);
-        return result.rows;
+        });
+        const result = Array.isArray(answer) ? answer.at(-1) : answer;
+        return (result?.rows ?? []) as TextRow[];
       } catch (error) {
         if (client === live && classifyFault(error) === 'connection') {
           client = undefined;

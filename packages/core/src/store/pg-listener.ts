@@ -1,8 +1,10 @@
 // LISTEN on a connection of its own that reconnects with backoff. Also sends the hints: outside every data
-// transaction, because a NOTIFY in a transaction serializes the commits of the whole server.
+// transaction, because a NOTIFY in a transaction serializes the commits of the whole server. Behind a transaction pooler
+// there is no such connection: nothing is heard and nothing sent, and everybody polls.
 
 import pg from 'pg';
 import type { Listener, ListenOptions, Queryable, QueryResult, Row } from './database.ts';
+import type { SessionTest } from './pg-session.ts';
 import { quoteIdentifier } from './schema-name.ts';
 
 const FIRST_RETRY_MS = 100;
@@ -10,6 +12,7 @@ const LAST_RETRY_MS = 2000;
 
 export async function listenOnPostgres(
   config: () => pg.ClientConfig,
+  isSession: SessionTest,
   options: ListenOptions,
 ): Promise<Listener> {
   let client: pg.Client | undefined;
@@ -43,8 +46,12 @@ export async function listenOnPostgres(
     };
     fresh.on('error', onLost);
     fresh.on('end', () => onLost(new Error('The listening connection ended.')));
-    fresh.on('notification', onNotification);
     await fresh.connect();
+    if (!(await isSession(fresh))) {
+      fresh.end().catch(() => {});
+      return;
+    }
+    fresh.on('notification', onNotification);
     const query = async <R = Row>(text: string, params?: readonly unknown[]): Promise<QueryResult<R>> => {
       const result = await fresh.query(text, params as unknown[] | undefined);
       return { rows: result.rows as R[], rowCount: result.rowCount ?? 0 };

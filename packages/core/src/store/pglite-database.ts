@@ -57,6 +57,7 @@ export function openPGliteDatabase(options: PGliteDatabaseOptions): Database {
 
   const database: Database = {
     embedded: true,
+    pooled: false,
     schema: options.schema,
     onStatement: undefined,
     qualify,

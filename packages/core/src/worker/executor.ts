@@ -28,6 +28,7 @@ import { schemaClass } from '../store/schema-name.ts';
 import type { Claimer } from './claimer.ts';
 import type { Hints } from './hints.ts';
 import { reviewStranded } from './stranded.ts';
+import type { Sweeper } from './sweeper.ts';
 import { createTakeover } from './takeover.ts';
 import type { Watcher } from './watcher.ts';
 
@@ -37,6 +38,7 @@ export interface ExecutorOptions {
   hints: Hints;
   claimer: Claimer;
   watcher: Watcher;
+  sweeper: Sweeper;
   executorID: string;
   applicationVersion: string | undefined;
   anyVersion: boolean;
@@ -68,7 +70,7 @@ const TICK_MS = 500;
 const DISOWN_AGE_MS = 3000;
 
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { engine, lane, hints, claimer, watcher } = options;
+  const { engine, lane, hints, claimer, watcher, sweeper } = options;
   const lockClass = schemaClass(engine.database.schema);
   const alone = engine.database.embedded;
   const timeoutError = engine.codec.encodeError(new WorkflowTimeoutError('?'));
@@ -203,6 +205,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     for (const id of result.results) engine.waits.poke(waitKeys.result(id));
     for (const { workflowID, key } of result.events) engine.waits.poke(waitKeys.event(workflowID, key));
     tellCancelled(result.cancelled);
+    sweeper.due(result.upkeep);
     if (performance.now() >= disownAt) await disownUnknown();
     await takeover.judge(result.suspects);
     await reviewStranded({ engine, lane, hints, claimer }, result);
@@ -340,7 +343,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     stop: async (graceMs) => {
       if (stopped) return;
       engine.draining = true;
-      await claimer.stop();
+      await Promise.all([claimer.stop(), sweeper.stop()]);
       await engine.quiesce(graceMs);
       // A database that is away must not hold up the end: what is not written by then is done by who takes over.
       await atMost(engine.journal.drained(), HAND_OVER_MS);
