@@ -20,7 +20,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-test('a workflow that kills whoever runs it is given up after maxRecoveryAttempts, and its neighbours go on', async () => {
+test('a workflow that kills whoever runs it is given up after maxRecoveryAttempts, its neighbours go on, and so may it', async () => {
   const first = await workers.start();
   await first.call('start', 'receiver', 'neighbour');
   await workers.noted('neighbour', 'before');
@@ -28,7 +28,9 @@ test('a workflow that kills whoever runs it is given up after maxRecoveryAttempt
   first.call('start', 'poison', 'poison').catch(() => {});
   expect(await first.ended).toBe('SIGKILL');
   for (let attempt = 1; attempt <= 2; attempt++) {
-    const next = await workers.start();
+    const next = await workers.open();
+    // It may die while it launches.
+    next.call('launch').catch(() => {});
     expect(await next.ended).toBe('SIGKILL');
   }
   const last = await workers.start();
@@ -40,7 +42,14 @@ test('a workflow that kills whoever runs it is given up after maxRecoveryAttempt
   });
   await last.call('send', 'neighbour', 'hello');
   expect(await last.call('result', 'neighbour')).toBe('hello');
-  await last.kill();
+  // A resume gives it a new start: its deaths are counted from nothing.
+  await witness.call('resume', 'poison');
+  expect(await last.ended).toBe('SIGKILL');
+  const immune = await workers.start({ immune: true });
+  expect(await witness.call('result', 'poison')).toBe('survived');
+  expect(workers.notes('poison')).toHaveLength(5);
+  expect((await witness.call('status', 'poison'))?.recoveryAttempts).toBe(1);
+  await immune.kill();
 }, 60_000);
 
 test('with maxRecoveryAttempts 0 it is not run again after a crash', async () => {

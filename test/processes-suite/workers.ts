@@ -31,6 +31,8 @@ interface WorkerOptions {
   config?: PawlConfig;
   /** Workflows that this one does not register. */
   without?: string[];
+  /** Poison does it no harm. */
+  immune?: boolean;
 }
 
 export function createWorkers(database: string): Workers {
@@ -39,12 +41,13 @@ export function createWorkers(database: string): Workers {
   writeFileSync(log, '');
   const programs = new Set<Program<Worker>>();
 
-  const open = async ({ config = {}, without = [] }: WorkerOptions = {}) => {
+  const open = async ({ config = {}, without = [], immune = false }: WorkerOptions = {}) => {
     const program = await startProgram<Worker>(WORKER, {
       DATABASE: database,
       LOG: log,
       CONFIG: JSON.stringify(config),
       WITHOUT: without.join(','),
+      IMMUNE: String(immune),
     });
     programs.add(program);
     return program;

@@ -8,7 +8,7 @@ import { Pawl, type PawlConfig } from '@pawl/core';
 import { internals } from '../../../packages/core/src/app/internals.ts';
 import { serve } from '../../processes-suite/serve.ts';
 
-const { DATABASE = '', LOG = '', CONFIG = '{}', GRACE_SECONDS = '3' } = process.env;
+const { DATABASE = '', LOG = '', CONFIG = '{}', GRACE_SECONDS = '3', WITHOUT = '' } = process.env;
 
 const quiet = () => {};
 const pawl = new Pawl({
@@ -43,6 +43,13 @@ const entry = (pauseMs = 0) =>
     { name: 'entry' },
   );
 
+/** Goes on until it is told to stop. */
+const long = async (ms: number) => {
+  let steps = 0;
+  while ((await pawl.recv('stop', 0)) === null) await step(`step ${steps++}`, ms);
+  return steps;
+};
+
 const workflows = {
   order: async (n: number) => {
     const reserved = await step('reserve', 5);
@@ -63,12 +70,9 @@ const workflows = {
     await pawl.send(orderID, `wrapped ${n}`, 'wrapped');
     return wrap;
   },
-  /** Goes on until it is told to stop. */
-  long: async (ms: number) => {
-    let steps = 0;
-    while ((await pawl.recv('stop', 0)) === null) await step(`step ${steps++}`, ms);
-    return steps;
-  },
+  long,
+  /** The same for processes that some others are not. */
+  moving: long,
   /** One step that takes so long. */
   slow: (ms: number) => step('slow', ms),
   entering: (ms: number) => entry(ms),
@@ -113,21 +117,13 @@ const workflows = {
     await step('before', 0);
     await pawl.recv('go', Infinity);
   },
-  poison: () =>
-    pawl.runStep(
-      () => {
-        note('poison -');
-        process.kill(process.pid, 'SIGKILL');
-      },
-      { name: 'poison' },
-    ),
 };
 
 for (const [name, fn] of Object.entries(workflows)) {
+  if (name === WITHOUT) continue;
   pawl.registerWorkflow(fn as (...args: unknown[]) => Promise<unknown>, {
     name,
     ...(name === 'limited' && { timeout: 1500 }),
-    ...(name === 'poison' && { maxRecoveryAttempts: 2 }),
   });
 }
 
@@ -157,7 +153,6 @@ const methods = {
   send: (workflowID: string, message: unknown, topic = 'go') => pawl.send(workflowID, message, topic),
   result: (workflowID: string) => pawl.retrieveWorkflow(workflowID).getResult(),
   status: (workflowID: string) => pawl.getWorkflowStatus(workflowID),
-  resume: (workflowID: string) => pawl.resumeWorkflow(workflowID).then(() => {}),
   executors: () => pawl.listExecutors(),
   /** What this process believes that it runs. */
   running: () => [...internals(pawl).runtime.engine.activations.keys()],

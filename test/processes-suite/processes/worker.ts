@@ -5,7 +5,7 @@ import { Pawl, type PawlConfig } from '@pawl/core';
 import { internals } from '../../../packages/core/src/app/internals.ts';
 import { serve } from '../serve.ts';
 
-const { DATABASE = '', LOG = '', CONFIG = '{}', WITHOUT = '' } = process.env;
+const { DATABASE = '', LOG = '', CONFIG = '{}', WITHOUT = '', IMMUNE = '' } = process.env;
 
 const quiet = () => {};
 const pawl = new Pawl({
@@ -91,6 +91,7 @@ const workflows = {
   poison: () =>
     pawl.runStep(() => {
       note('poison');
+      if (IMMUNE === 'true') return 'survived';
       process.kill(process.pid, 'SIGKILL');
     }),
   fragile: () => waiting(() => pawl.recv('never', Infinity)),
