@@ -43,7 +43,7 @@ test(
     for (let i = 0; i < KILLS; i++) {
       await pause(2000);
       const [oldest] = fleet.members as Set<Member> & [Member];
-      const doomed = oldest as Member;
+      const doomed = oldest;
       kills.push({ pid: doomed.pid, at: Date.now() });
       await fleet.kill(doomed);
       await fleet.start();

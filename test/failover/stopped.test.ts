@@ -28,7 +28,7 @@ async function takenOver(sleepy: Member, peer: Member, workflowIDs: string[]): P
 }
 
 test('an owner that wakes up when its work is done writes nothing, and lets go of it', async () => {
-  const [sleepy, peer] = (await Promise.all([fleet.start(), fleet.start()])) as [Member, Member];
+  const [sleepy, peer] = await Promise.all([fleet.start(), fleet.start()] as const);
   const started: [name: string, ...args: unknown[]][] = [
     ['slow', 150],
     ['entering', 150],
@@ -70,7 +70,7 @@ test('an owner that wakes up when its work is done writes nothing, and lets go o
 }, 60_000);
 
 test('one that is stopped with its checkpoint written and not committed holds nobody up for long', async () => {
-  const [sleepy, peer] = (await Promise.all([fleet.start(), fleet.start()])) as [Member, Member];
+  const [sleepy, peer] = await Promise.all([fleet.start(), fleet.start()] as const);
   await sleepy.call('start', 'halting', 'halting', sleepy.pid);
   expect(await peer.call('result', 'halting')).toBe('entered');
   const before = await written(fleet);
@@ -97,9 +97,8 @@ test(
     const { orders, mostAttempts } = await load.finish();
     await load.close();
     await Promise.all(members.map((member) => expect.poll(() => member.call('running')).toEqual([])));
-    const [{ count = 0 } = {}] = await fleet.sql<{ count: number }>(
-      'SELECT count(*)::int AS count FROM pawl.executor',
-    );
+    const [counted] = await fleet.sql<{ count: number }>('SELECT count(*)::int AS count FROM pawl.executor');
+    const count = counted?.count ?? 0;
     console.log(
       `${orders} orders, ${ROUNDS} processes stopped, ${count - 3} declared gone, ${mostAttempts} attempts`,
     );

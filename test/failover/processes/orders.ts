@@ -56,7 +56,7 @@ const workflows = {
     const entered = await entry();
     await pawl.sleep(20 + (n % 50));
     await pawl.setEvent('progress', n);
-    const parcel = await pawl.startWorkflow<[number, string], string>('parcel')(n, pawl.workflowID as string);
+    const parcel = await pawl.startWorkflow<string>('parcel')(n, pawl.workflowID);
     const [picked, packed] = await Promise.all([step('pick', 10), step('pack', 20)]);
     const paid = await pawl.recv<string>('paid', Infinity);
     const wrapped = await pawl.recv<string>('wrapped', Infinity);

@@ -11,7 +11,7 @@ if (ahead !== 0) {
   globalThis.Date = class SkewedDate extends RealDate {
     constructor(...args: [] | ConstructorParameters<typeof RealDate>) {
       if (args.length === 0) super(RealDate.now() + ahead);
-      else super(...(args as ConstructorParameters<typeof RealDate>));
+      else super(...args);
     }
     static override now(): number {
       return RealDate.now() + ahead;

@@ -91,8 +91,8 @@ const workflows = {
   poison: () =>
     pawl.runStep(() => {
       note('poison');
-      if (IMMUNE === 'true') return 'survived';
-      process.kill(process.pid, 'SIGKILL');
+      if (IMMUNE !== 'true') process.kill(process.pid, 'SIGKILL');
+      return 'survived';
     }),
   fragile: () => waiting(() => pawl.recv('never', Infinity)),
   limited: () => waiting(() => pawl.recv('never', Infinity)),
