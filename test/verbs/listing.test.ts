@@ -205,6 +205,7 @@ describeEachDriver('listing workflows', (driver) => {
       applicationVersion: 'v7',
       pid: process.pid,
       goneAt: null,
+      alive: true,
       active: 1,
     });
   });

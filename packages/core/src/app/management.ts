@@ -164,32 +164,48 @@ export async function cancelWorkflows(
   ids: readonly string[],
   options: { cancelChildren?: boolean } = {},
 ): Promise<void> {
-  return core.recordedCall('cancelWorkflow', async () => {
-    const { database, engine, executor, hints } = core.outsideTransaction('cancelWorkflow');
-    for (const id of ids) checkWorkflowID(id);
-    const ended = await again(() => cancel(database, ids, options.cancelChildren ?? false));
-    for (const { workflowID, executor: owner, fence } of ended) {
-      if (owner === engine.executor) executor.onCancelled(workflowID, fence);
-      else if (owner !== null) hints.tellCancelled(owner, workflowID, fence);
-    }
-    if (ended.length > 0) executor.onAftermath({ fired: true, ready: false, hints: [] });
+  await core.recordedCall('cancelWorkflow', async () => {
+    await cancelNow(core, ids, options);
   });
+}
+
+/** The ids of those that it ended; the others had ended before, or do not exist. */
+export async function cancelNow(
+  core: PawlCore,
+  ids: readonly string[],
+  options: { cancelChildren?: boolean } = {},
+): Promise<string[]> {
+  const { database, engine, executor, hints } = core.outsideTransaction('cancelWorkflow');
+  for (const id of ids) checkWorkflowID(id);
+  const ended = await again(() => cancel(database, ids, options.cancelChildren ?? false));
+  for (const { workflowID, executor: owner, fence } of ended) {
+    if (owner === engine.executor) executor.onCancelled(workflowID, fence);
+    else if (owner !== null) hints.tellCancelled(owner, workflowID, fence);
+  }
+  if (ended.length > 0) executor.onAftermath({ fired: true, ready: false, hints: [] });
+  return ended.map(({ workflowID }) => workflowID);
 }
 
 export async function resumeWorkflows(core: PawlCore, ids: readonly string[]): Promise<void> {
   await core.recordedCall('resumeWorkflow', async () => {
-    const { database, engine, hints, claimSoon } = core.outsideTransaction('resumeWorkflow');
-    for (const id of ids) checkWorkflowID(id);
-    const found = await again(() => resume(database, ids, core.registry.served()));
-    for (const id of ids) if (!found.some((f) => f.workflowID === id)) throw new NonExistentWorkflowError(id);
-    for (const { workflowID, executor, changed, fence } of found) {
-      if (!changed) continue;
-      const activation = engine.activations.get(workflowID);
-      if (activation?.fence === fence) engine.gone(activation, 'superseded');
-      if (executor !== null && executor !== engine.executor) hints.tellCancelled(executor, workflowID, fence);
-    }
-    if (found.some((f) => f.changed)) claimSoon();
+    await resumeNow(core, ids);
   });
+}
+
+/** The ids of those that go on because of it; the others run, wait or have ended, and are left alone. */
+export async function resumeNow(core: PawlCore, ids: readonly string[]): Promise<string[]> {
+  const { database, engine, hints, claimSoon } = core.outsideTransaction('resumeWorkflow');
+  for (const id of ids) checkWorkflowID(id);
+  const found = await again(() => resume(database, ids, core.registry.served()));
+  for (const id of ids) if (!found.some((f) => f.workflowID === id)) throw new NonExistentWorkflowError(id);
+  const changed = found.filter((f) => f.changed);
+  for (const { workflowID, executor, fence } of changed) {
+    const activation = engine.activations.get(workflowID);
+    if (activation?.fence === fence) engine.gone(activation, 'superseded');
+    if (executor !== null && executor !== engine.executor) hints.tellCancelled(executor, workflowID, fence);
+  }
+  if (changed.length > 0) claimSoon();
+  return changed.map(({ workflowID }) => workflowID);
 }
 
 export interface ForkParams {
@@ -296,6 +312,8 @@ export interface ExecutorInfo {
   leaseUntil: number;
   /** When it stopped or was declared gone. */
   goneAt: number | null;
+  /** Neither stopped nor declared gone, and its lease lasts. */
+  alive: boolean;
   /** Workflows that it runs. */
   active: number;
 }
@@ -311,6 +329,7 @@ export async function listExecutors(core: PawlCore): Promise<ExecutorInfo[]> {
     startedAt: row.started_at,
     leaseUntil: row.lease_until,
     goneAt: row.gone_at,
+    alive: row.alive,
     active: row.active,
   }));
 }

@@ -48,6 +48,8 @@ export interface RuntimeOptions {
   events: Emitter;
   /** For a `PawlClient`. */
   observer?: boolean;
+  /** Sees to it that the schema fits. Default: it is migrated, or checked, as the configuration says. */
+  prepare?: (database: Database) => Promise<unknown>;
 }
 
 interface Listener {
@@ -61,7 +63,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   if (events.has('statement')) database.onStatement = (text) => events.emit('statement', { text });
   await database.open();
   try {
-    await (config.migrate ? migrate(database) : checkMigrated(database));
+    await (options.prepare ?? (config.migrate ? migrate : checkMigrated))(database);
   } catch (error) {
     await database.close();
     throw error;

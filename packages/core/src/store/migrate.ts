@@ -57,14 +57,27 @@ export async function migrate(database: Database): Promise<string[]> {
   });
 }
 
+export interface SchemaVersion {
+  /** The last migration that the schema has; 0: there is none. */
+  applied: number;
+  /** The last one that this version of Pawl knows. */
+  known: number;
+}
+
+export async function readSchemaVersion(database: Database): Promise<SchemaVersion> {
+  return {
+    applied: await appliedNumber(database, database.schema),
+    known: readMigrations().at(-1)?.number ?? 0,
+  };
+}
+
 /** For who does not migrate: an error that says what is missing. */
 export async function checkMigrated(database: Database): Promise<void> {
-  const last = readMigrations().at(-1)?.number ?? 0;
-  const applied = await appliedNumber(database, database.schema);
-  if (applied >= last) return;
+  const { applied, known } = await readSchemaVersion(database);
+  if (applied >= known) return;
   throw new ConfigurationError(
-    `Schema "${database.schema}" has ${applied === 0 ? 'no migrations' : `migrations up to ${applied} of ${last}`}, and ` +
-      '`migrate` is false. Launch once with `migrate: true`, as a role that may create tables.',
+    `Schema "${database.schema}" has ${applied === 0 ? 'no migrations' : `migrations up to ${applied} of ${known}`}, and ` +
+      '`migrate` is false. Run `npx pawl migrate`, or launch once with `migrate: true`, as a role that may create tables.',
   );
 }
 

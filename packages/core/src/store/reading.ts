@@ -181,6 +181,7 @@ export interface ExecutorListRow {
   started_at: number;
   lease_until: number;
   gone_at: number | null;
+  alive: boolean;
   active: number;
 }
 
@@ -188,6 +189,7 @@ export async function listExecutors(on: Queryable): Promise<ExecutorListRow[]> {
   const { rows } = await on.query<ExecutorListRow>(
     `SELECT e.number, e.executor_id, e.application_version, e.host, e.pid, trunc(pawl.epoch_ms(e.started_at)) AS started_at,
        trunc(pawl.epoch_ms(e.lease_until)) AS lease_until, trunc(pawl.epoch_ms(e.gone_at)) AS gone_at,
+       e.gone_at IS NULL AND e.lease_until > pawl.clock() AS alive,
        (SELECT count(*)::integer FROM pawl.workflow w WHERE w.owner = e.number AND w.status = 'PENDING') AS active
      FROM pawl.executor e ORDER BY e.number`,
   );
