@@ -138,7 +138,7 @@ function readCursor(cursor: string): { createdKey: string; id: string } {
   } catch {
     // Said below.
   }
-  throw new ValidationError('cursor must be the one that listWorkflows() returned with the page before.');
+  throw new ValidationError('cursor must be the one that came with the page before.');
 }
 
 /** Steps in the order of their ids, those that still wait included. */

@@ -75,7 +75,7 @@ async function change(
   }
 }
 
-async function statuses(core: PawlCore, ids: readonly string[]): Promise<WorkflowStatus[]> {
+async function statuses(core: PawlCore, ids: Iterable<string>): Promise<WorkflowStatus[]> {
   const found: WorkflowStatus[] = [];
   for (const id of ids) found.push(await statusOf(core, id));
   return found;
@@ -112,7 +112,7 @@ export async function deleteWorkflows(
     throw new Failure(EXIT.usage, 'Deleting cannot be undone: say --yes where there is nobody to ask.');
   }
   const deleted = await withPawl(where, async (core) => {
-    const found = await statuses(core, ids);
+    const found = await statuses(core, new Set(ids));
     const running = found.filter(({ status }) => !FINISHED.has(status));
     if (running.length > 0 && !options.force) {
       throw new Failure(
@@ -126,8 +126,8 @@ export async function deleteWorkflows(
       const answer = await terminal.ask(`Delete ${what} with steps, events and messages, for good? [y/N] `);
       if (!/^y(es)?$/i.test(answer.trim())) throw new Failure(EXIT.failed, 'Nothing was deleted.');
     }
-    for (const id of ids) await management.deleteWorkflow(core, id);
-    return ids;
+    for (const { workflowID } of found) await management.deleteWorkflow(core, workflowID);
+    return found.map(({ workflowID }) => workflowID);
   });
   if (json) terminal.json({ deleted });
   else for (const id of deleted) terminal.print(`${id}: deleted`);

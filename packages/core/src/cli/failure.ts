@@ -7,6 +7,7 @@ import {
   NonExistentWorkflowError,
   PawlError,
   ValidationError,
+  WorkflowIDInUseError,
 } from '../errors/index.ts';
 import { classifyFault, errorCode } from '../store/faults.ts';
 
@@ -53,6 +54,11 @@ export function explain(error: unknown): Explanation {
   if (error instanceof DatabaseUnavailableError) return line(EXIT.unreachable, error.message);
   if (error instanceof ValidationError || error instanceof ConfigurationError)
     return line(EXIT.usage, error.message);
+  if (error instanceof WorkflowIDInUseError)
+    return line(
+      EXIT.failed,
+      `A workflow with the id ${JSON.stringify(error.workflowID)} exists already. Choose another --new-id.`,
+    );
   if (error instanceof PawlError) return line(EXIT.failed, error.message);
   if (classifyFault(error) === 'connection')
     return line(EXIT.unreachable, `The connection to the database was lost (${messageOf(error)}).`);

@@ -168,6 +168,7 @@ export function createProgram(streams: Streams): Command {
   program
     .command('executor')
     .description('the processes that run workflows')
+    .helpCommand(false)
     .command('list')
     .description('list them: who is alive, and how much each one runs')
     .option('--all', 'also those that are gone')

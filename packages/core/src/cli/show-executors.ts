@@ -10,7 +10,13 @@ export async function showExecutors(
   { where, json, terminal }: Context,
   options: { all?: boolean },
 ): Promise<void> {
-  const everybody = await withPawl(where, listExecutors);
+  const everybody = await withPawl(where, async (core) => {
+    const listed = await listExecutors(core);
+    // An embedded database is ours while we look: whoever ran there has ended, whatever its lease says.
+    return core.running('listExecutors').database.embedded
+      ? listed.map((executor) => ({ ...executor, alive: false }))
+      : listed;
+  });
   // Who is gone and still owns something waits to be taken over: that is worth seeing.
   const executors = options.all ? everybody : everybody.filter(({ alive, active }) => alive || active > 0);
   if (json) {

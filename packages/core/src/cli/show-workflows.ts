@@ -72,7 +72,7 @@ export async function getWorkflow({ where, json, terminal }: Context, workflowID
     ['Deduplication', workflow.deduplicationID],
     ['Partition', workflow.partitionKey],
     ['User', workflow.authenticatedUser],
-    ['Attributes', workflow.attributes && showValue(workflow.attributes, { colors: false, line: true })],
+    ['Attributes', workflow.attributes && showValue(workflow.attributes, { line: true })],
   ];
   terminal.fields(fields.filter((field): field is [string, string | Cell] => field[1] !== null));
   const { colors } = terminal;
@@ -87,7 +87,7 @@ export async function getWorkflow({ where, json, terminal }: Context, workflowID
   }
   if (workflow.error !== undefined) {
     terminal.heading('Error');
-    terminal.print(showError(workflow.error, { colors: false }));
+    terminal.print(showError(workflow.error));
   }
 }
 
@@ -136,9 +136,9 @@ function result(step: management.StepInfo): Cell {
   if (step.completedAt === null)
     return { text: WAITS.has(step.kind) ? 'waits' : 'not completed', style: 'yellow' };
   if (step.error !== null && step.error !== undefined)
-    return { text: showError(step.error, { colors: false, line: true }), style: 'red' };
+    return { text: showError(step.error, { line: true }), style: 'red' };
   if (step.childWorkflowID !== null && step.output === undefined) return { text: step.childWorkflowID };
-  return { text: showValue(step.output, { colors: false, line: true }) };
+  return { text: showValue(step.output, { line: true }) };
 }
 
 export async function listEvents({ where, json, terminal }: Context, workflowID: string): Promise<void> {
@@ -157,11 +157,7 @@ export async function listEvents({ where, json, terminal }: Context, workflowID:
   }
   terminal.table(
     [{ title: 'SET' }, { title: 'KEY' }, { title: 'VALUE', flexible: true }],
-    events.map((event) => [
-      moment(event.createdAt),
-      event.key,
-      showValue(event.value, { colors: false, line: true }),
-    ]),
+    events.map((event) => [moment(event.createdAt), event.key, showValue(event.value, { line: true })]),
   );
 }
 

@@ -53,32 +53,45 @@ export function readMessage(text: string): unknown {
 }
 
 interface Looks {
-  colors: boolean;
+  colors?: boolean;
   /** On one line, cut where it gets long. */
   line?: boolean;
 }
 
+const LINE = 80;
+
 /** A value for people. */
-export function showValue(stored: unknown, { colors, line = false }: Looks): string {
+export function showValue(stored: unknown, { colors = false, line = false }: Looks): string {
   if (stored === undefined) return '';
-  const shown = inspect(revived(stored), {
-    colors: colors && !line,
-    depth: line ? 4 : 20,
-    breakLength: line ? Number.POSITIVE_INFINITY : 96,
-    maxArrayLength: line ? 20 : 1000,
-    maxStringLength: line ? 200 : 100_000,
-  });
-  return line ? shown.replace(/\s*\n\s*/g, ' ') : shown;
+  const value = revived(stored);
+  return line ? oneLine(inspect(value, BRIEFLY)) : inspect(value, { ...FULLY, colors });
 }
 
-/** An error for people: name and message, with `stack` where there is room. */
-export function showError(stored: unknown, { colors, line = false }: Looks): string {
-  if (stored === undefined || stored === null) return '';
-  const { name, message, stack } = stored as { name?: unknown; message?: unknown; stack?: unknown };
+const BRIEFLY = {
+  depth: 4,
+  breakLength: Number.POSITIVE_INFINITY,
+  maxArrayLength: 20,
+  maxStringLength: LINE,
+};
+const FULLY = { depth: 20, breakLength: 96, maxArrayLength: 1000, maxStringLength: 100_000 };
+
+/** An error for people. Without colours: its texts are somebody else's. */
+export function showError(stored: unknown, { line = false }: Looks = {}): string {
+  const { name, message } = stored as { name?: unknown; message?: unknown };
   if (typeof message !== 'string' || typeof name !== 'string')
-    return `thrown: ${showValue((stored as { thrown?: unknown }).thrown, { colors, line })}`;
-  if (!line && typeof stack === 'string' && stack !== '') return stack;
-  return `${name}: ${line ? message.replace(/\s*\n\s*/g, ' ') : message}`;
+    return `thrown: ${showValue((stored as { thrown?: unknown }).thrown, { line })}`;
+  if (line) return oneLine(`${name}: ${message}`);
+  if (stored instanceof Error) return `${name}: ${message}`;
+  try {
+    return inspect(standard.decodeError(JSON.stringify({ error: stored })), FULLY);
+  } catch {
+    return `${name}: ${message}`;
+  }
+}
+
+function oneLine(text: string): string {
+  const characters = [...text.replace(/\s*\n\s*/g, ' ')];
+  return characters.length <= LINE ? characters.join('') : `${characters.slice(0, LINE - 1).join('')}…`;
 }
 
 function revived(stored: unknown): unknown {

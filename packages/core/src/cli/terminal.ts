@@ -47,7 +47,7 @@ export function createTerminal({ stdin, stdout, stderr }: Streams): Terminal {
   const width = stdout.isTTY ? stdout.columns || 80 : undefined;
   const colors = stdout.isTTY && stdout.hasColors();
   const styled = (text: string, style: Style | undefined): string =>
-    colors && style !== undefined && text !== '' ? styleText(style, text) : text;
+    colors && style !== undefined && text !== '' ? styleText(style, text, { validateStream: false }) : text;
   const rendered = (cell: string | Cell): string =>
     typeof cell === 'string' ? harmless(cell) : styled(harmless(cell.text), cell.style);
   const write = (text: string): void => {
@@ -76,10 +76,15 @@ export function createTerminal({ stdin, stdout, stderr }: Streams): Terminal {
       const reader = createInterface({ input: stdin, output: stderr });
       try {
         // Ctrl-C and the end of the input are answers too.
-        const closed = new Promise<string>((resolve) => reader.once('close', () => resolve('')));
+        const closed = new Promise<string>((resolve) => {
+          reader.once('close', () => {
+            stderr.write('\n');
+            resolve('');
+          });
+        });
         return await Promise.race([reader.question(harmless(question)), closed]);
       } finally {
-        reader.close();
+        reader.removeAllListeners('close').close();
       }
     },
   };

@@ -11,7 +11,7 @@ export function age(milliseconds: number): string {
 
 /** `12 ms`, `3.2 s`, `4 min 5 s`, `2 h 10 min`, `3 d 4 h`. */
 export function span(milliseconds: number): string {
-  if (milliseconds < 1000) return `${Math.max(0, Math.round(milliseconds))} ms`;
+  if (milliseconds < 1000) return `${Math.max(0, Math.floor(milliseconds))} ms`;
   if (milliseconds < 60_000) return `${(Math.floor(milliseconds / 100) / 10).toFixed(1)} s`;
   const two = (large: number, unit: string, rest: number, smaller: string) =>
     rest === 0 ? `${large} ${unit}` : `${large} ${unit} ${rest} ${smaller}`;
