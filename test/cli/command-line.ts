@@ -1,13 +1,16 @@
-// Runs `pawl` as its users do, in a process of its own; from the sources, as one bundled file, which starts quickly.
+// Runs `pawl` as its users do, in a process of its own; from the sources, as one bundled file, which starts quickly. Or
+// in this process, where it is the answer that matters: that takes a tenth of the time.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { main } from '../../packages/core/src/cli/main.ts';
+import type { Streams } from '../../packages/core/src/cli/terminal.ts';
 
 export interface Answer {
   exitCode: number | null;
@@ -91,4 +94,19 @@ async function head(stream: Readable, lines: number): Promise<string> {
     if (read.split('\n').length > lines) break;
   }
   return read;
+}
+
+/** The same command in this process; `--database` says where. */
+export async function runHere(args: string[]): Promise<Answer> {
+  const written = { stdout: '', stderr: '' };
+  const sink = (name: keyof typeof written) =>
+    new Writable({
+      write(chunk, _encoding, done) {
+        written[name] += String(chunk);
+        done();
+      },
+    });
+  const streams = { stdin: Readable.from([]), stdout: sink('stdout'), stderr: sink('stderr') };
+  const exitCode = await main(args, streams as unknown as Streams);
+  return { exitCode, ...written };
 }

@@ -1,13 +1,14 @@
-// What `pawl` answers when it cannot do what it is told: one line on standard error, an exit code, nothing else.
-import { mkdir } from 'node:fs/promises';
+// What `pawl` answers when it cannot do what it is told: one line on standard error, an exit code, nothing else. One of
+// each kind in a process of its own; the others in this one, which is quicker.
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createDatabase, serverURL, type TestDatabase } from '@pawl/test-support';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type CommandLine, createCommandLine } from './command-line.ts';
+import { type Answer, createCommandLine, runHere } from './command-line.ts';
 
 let database: TestDatabase;
-let pawl: CommandLine;
 
 async function query(text: string): Promise<void> {
   const client = new pg.Client({ connectionString: database.url });
@@ -15,24 +16,53 @@ async function query(text: string): Promise<void> {
   await client.query(text).finally(() => client.end());
 }
 
-async function complaint(args: string[], env: Record<string, string> = { DATABASE_URL: database.url }) {
-  const { exitCode, stdout, stderr } = await pawl.run(args, { env });
+function complaint({ exitCode, stdout, stderr }: Answer): { exitCode: number | null; line: string } {
   expect(stdout).toBe('');
   expect(stderr).toMatch(/^pawl: [^\n]+\n$/);
   return { exitCode, line: stderr.slice('pawl: '.length, -1) };
 }
 
+/** The answer to a command that names its database itself, or means that of the test. */
+async function refusal(...args: string[]): Promise<[number | null, string]> {
+  const where = args.includes('--database') ? [] : ['--database', database.url];
+  const { exitCode, line } = complaint(await runHere([...args, ...where]));
+  return [exitCode, line];
+}
+
 beforeAll(async () => {
-  [database, pawl] = await Promise.all([createDatabase(), createCommandLine()]);
-  await pawl.run(['migrate'], { env: { DATABASE_URL: database.url } });
+  database = await createDatabase();
+  expect((await runHere(['migrate', '--database', database.url])).exitCode).toBe(0);
+  await query(`CREATE SCHEMA old; CREATE TABLE old.migration AS SELECT * FROM pawl.migration WHERE number = 1;
+    CREATE SCHEMA newer; CREATE TABLE newer.migration AS SELECT * FROM pawl.migration;
+    INSERT INTO newer.migration (number, name, applied_at) VALUES (9000, 'queues', now())`);
 });
 
-afterAll(async () => {
-  await pawl?.remove();
-  await database?.drop();
+afterAll(() => database?.drop());
+
+test('a process ends with the exit code, one line, and no stack', async () => {
+  const pawl = await createCommandLine();
+  const env = { DATABASE_URL: database.url };
+  try {
+    const answers = await Promise.all([
+      pawl.run(['workflow', 'lst'], { env }),
+      pawl.run(['workflow', 'list'], { env: { DATABASE_URL: 'postgres://postgres@127.0.0.1:1/pawl' } }),
+      pawl.run(['workflow', 'list', '--schema', 'elsewhere'], { env }),
+      pawl.run(['workflow', 'get', 'nobody', '--json'], { env }),
+      pawl.run(['workflow', 'list']),
+    ]);
+    expect(answers.map(complaint)).toEqual([
+      { exitCode: 2, line: "unknown command 'lst' (Did you mean list?)" },
+      { exitCode: 3, line: expect.stringMatching(/^The database does not answer \(connect ECONNREFUSED/) },
+      { exitCode: 4, line: expect.stringContaining('There is no Pawl in the schema "elsewhere"') },
+      { exitCode: 5, line: 'No workflow has the id "nobody".' },
+      { exitCode: 3, line: expect.stringMatching(/^Which database\? Set DATABASE_URL or say --database/) },
+    ]);
+  } finally {
+    await pawl.remove();
+  }
 });
 
-describe.concurrent('wrong use is refused with exit code 2:', () => {
+describe('wrong use is refused with exit code 2:', () => {
   test.each([
     ['wrkflow', "unknown command 'wrkflow' (Did you mean workflow?)"],
     ['workflow lst', "unknown command 'lst' (Did you mean list?)"],
@@ -51,89 +81,78 @@ describe.concurrent('wrong use is refused with exit code 2:', () => {
     ['workflow list --database postgres://[x', 'The URL of the database is not a valid one.'],
     [`workflow list --schema ${'x'.repeat(64)}`, 'schema must be a Postgres identifier'],
   ])('%s', async (args, says) => {
-    const { exitCode, line } = await complaint(args.split(' '));
-    expect([exitCode, line]).toEqual([2, expect.stringContaining(says)]);
+    expect(await refusal(...args.split(' '))).toEqual([2, expect.stringContaining(says)]);
   });
 });
 
-describe.concurrent('a database that is not there is told with exit code 3:', () => {
-  const server = () => new URL(serverURL());
-  const changed = (change: (url: URL) => void) => {
-    const url = server();
-    change(url);
-    return url.href;
-  };
-
+describe('a database that is not there is told with exit code 3:', () => {
   test.each([
-    ['no server', () => 'postgres://postgres@127.0.0.1:1/pawl', 'The database does not answer'],
-    ['no host', () => 'postgres://postgres@nowhere.invalid/pawl', 'The database does not answer'],
-    ['no such database', () => changed((url) => (url.pathname = '/nope')), 'did not let us in'],
-    ['no such directory', () => './nowhere', 'There is no embedded database in "./nowhere".'],
-    ['nothing said', () => '', 'Which database? Set DATABASE_URL or say --database'],
+    ['no server', 'postgres://postgres@127.0.0.1:1/pawl', 'The database does not answer'],
+    ['no host', 'postgres://postgres@nowhere.invalid/pawl', 'The database does not answer'],
+    ['no such directory', './nowhere', 'There is no embedded database in "./nowhere".'],
   ])('%s', async (_what, where, says) => {
-    const { exitCode, line } = await complaint(['workflow', 'list'], { DATABASE_URL: where() });
-    expect([exitCode, line]).toEqual([3, expect.stringContaining(says)]);
+    expect(await refusal('workflow', 'list', '--database', where)).toEqual([
+      3,
+      expect.stringContaining(says),
+    ]);
+  });
+
+  test('no such database', async () => {
+    const url = new URL(serverURL());
+    url.pathname = '/nope';
+    expect(await refusal('workflow', 'list', '--database', url.href)).toEqual([
+      3,
+      'The database did not let us in: database "nope" does not exist.',
+    ]);
   });
 
   test('a password is not repeated', async () => {
-    const { line } = await complaint([
+    const [, line] = await refusal(
       'executor',
       'list',
       '--database',
       'postgres://ada:secret@127.0.0.1:1/pawl',
-    ]);
+    );
     expect(line).not.toContain('secret');
   });
 
   test('a directory of something else is left as it is', async () => {
-    const directory = path.join(pawl.directory, 'other');
-    await mkdir(directory);
-    expect((await complaint(['workflow', 'list', '--database', directory])).exitCode).toBe(3);
-  });
-});
-
-describe('a schema that does not fit is told with exit code 4:', () => {
-  test('there is no Pawl in it', async () => {
-    const { exitCode, line } = await complaint(['workflow', 'list', '--schema', 'elsewhere']);
-    expect([exitCode, line]).toEqual([4, expect.stringContaining('run `npx pawl migrate`')]);
-  });
-
-  test('it is older', async () => {
-    await query(
-      `CREATE SCHEMA old; CREATE TABLE old.migration AS SELECT * FROM pawl.migration WHERE number = 1`,
-    );
-    const { exitCode, line } = await complaint(['send', 'some', '1', '--schema', 'old']);
-    expect([exitCode, line]).toEqual([
-      4,
-      expect.stringContaining('is at migration 1, and this version of Pawl needs'),
-    ]);
-  });
-
-  test.each(['migrate', 'workflow list'])('it is newer: %s', async (args) => {
-    await query(`CREATE SCHEMA IF NOT EXISTS newer; CREATE TABLE IF NOT EXISTS newer.migration AS SELECT * FROM pawl.migration;
-      INSERT INTO newer.migration (number, name, applied_at) VALUES (9000, 'queues', now())`);
-    const { exitCode, line } = await complaint([...args.split(' '), '--schema', 'newer']);
-    expect([exitCode, line]).toEqual([
-      4,
-      expect.stringContaining('is at migration 9000, and this version of Pawl knows'),
-    ]);
-  });
-
-  test('a role that may not is told so with exit code 1', async () => {
-    const role = `reader_${process.pid}`;
-    await query(`CREATE ROLE ${role} LOGIN; GRANT SELECT ON pawl.workflow TO ${role}`);
-    const url = new URL(database.url);
-    url.username = role;
+    const directory = await mkdtemp(path.join(tmpdir(), 'pawl-other-'));
     try {
-      const { exitCode, line } = await complaint(['workflow', 'list'], { DATABASE_URL: url.href });
-      expect([exitCode, line]).toEqual([1, 'The database refused: permission denied for schema pawl.']);
+      expect((await refusal('workflow', 'list', '--database', directory))[0]).toBe(3);
+      expect(await readdir(directory)).toEqual([]);
     } finally {
-      await query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+      await rm(directory, { recursive: true });
     }
   });
 });
 
-describe.concurrent('an unknown workflow is told with exit code 5, and nothing is changed:', () => {
+test('a schema that does not fit is told with exit code 4: there is no Pawl in it, or an older, or a newer one', async () => {
+  for (const [args, says] of [
+    ['workflow list --schema elsewhere', 'run `npx pawl migrate`'],
+    ['send some 1 --schema old', 'is at migration 1, and this version of Pawl needs'],
+    ['workflow list --schema newer', 'is at migration 9000, and this version of Pawl knows'],
+    ['migrate --schema newer', 'is at migration 9000, and this version of Pawl knows'],
+  ] as const)
+    expect(await refusal(...args.split(' '))).toEqual([4, expect.stringContaining(says)]);
+});
+
+test('a role that may not is told so with exit code 1', async () => {
+  const role = `reader_${process.pid}`;
+  await query(`CREATE ROLE ${role} LOGIN; GRANT SELECT ON pawl.workflow TO ${role}`);
+  const url = new URL(database.url);
+  url.username = role;
+  try {
+    expect(await refusal('workflow', 'list', '--database', url.href)).toEqual([
+      1,
+      'The database refused: permission denied for schema pawl.',
+    ]);
+  } finally {
+    await query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  }
+});
+
+describe('an unknown workflow is told with exit code 5, and nothing is changed:', () => {
   test.each([
     'workflow get nobody',
     'workflow steps nobody',
@@ -145,23 +164,21 @@ describe.concurrent('an unknown workflow is told with exit code 5, and nothing i
     'workflow delete nobody --yes',
     'send nobody 1',
   ])('%s', async (args) => {
-    expect(await complaint(args.split(' '))).toEqual({
-      exitCode: 5,
-      line: 'No workflow has the id "nobody".',
-    });
+    expect(await refusal(...args.split(' '))).toEqual([5, 'No workflow has the id "nobody".']);
   });
 });
 
 test('help and version are no failures; a command without its verb is', async () => {
-  const { version } = (await import('../../packages/core/package.json', { with: { type: 'json' } })).default;
-  expect(await pawl.run(['--version'])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
-  for (const args of [['--help'], ['workflow', '--help'], ['workflow', 'fork', '--help']]) {
-    const { exitCode, stdout, stderr } = await pawl.run(args);
+  const manifest = await readFile(new URL('../../packages/core/package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(manifest) as { version: string };
+  expect(await runHere(['--version'])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
+  for (const args of ['--help', 'workflow --help', 'workflow fork --help', 'executor list --help']) {
+    const { exitCode, stdout, stderr } = await runHere(args.split(' '));
     expect([exitCode, stderr]).toEqual([0, '']);
     expect(stdout).toContain('--database <url|directory>');
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(110);
   }
-  const bare = await pawl.run(['workflow']);
+  const bare = await runHere(['workflow']);
   expect([bare.exitCode, bare.stdout]).toEqual([2, '']);
   expect(bare.stderr).toContain('Usage: pawl workflow');
 });

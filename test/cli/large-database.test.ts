@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Program } from '../processes-suite/process.ts';
 import type { Worker } from '../processes-suite/processes/worker.ts';
 import { createWorkers, type Workers } from '../processes-suite/workers.ts';
-import { type CommandLine, createCommandLine } from './command-line.ts';
+import { type CommandLine, createCommandLine, runHere } from './command-line.ts';
 import { seed, SEEDED } from './seed.ts';
 
 let database: TestDatabase;
@@ -16,8 +16,9 @@ let worker: Program<Worker>;
 let env: { DATABASE_URL: string };
 
 const json = <T>(...args: string[]) => pawl.json<T>(args, { env });
+/** The answer for people. */
 const people = async (...args: string[]) => {
-  const { exitCode, stdout, stderr } = await pawl.run(args, { env });
+  const { exitCode, stdout, stderr } = await runHere([...args, '--database', database.url]);
   expect([exitCode, stderr.includes('pawl:')]).toEqual([0, false]);
   return stdout;
 };
@@ -31,7 +32,7 @@ beforeAll(async () => {
   expect(await json('migrate')).toEqual({ schema: 'pawl', applied: [] });
   await seed(database.url);
   worker = await workers.start();
-});
+}, 180_000);
 
 afterAll(async () => {
   await workers?.end();
@@ -59,7 +60,8 @@ test('list gives pages of all states, newest first, while others are being start
   await busy;
 
   for (const status of ['error', 'enqueued,delayed', 'max_recovery_attempts_exceeded', 'CANCELLED']) {
-    const { workflows } = await json<WorkflowList>('workflow', 'list', '--status', status, '--limit', '50');
+    const page = await people('workflow', 'list', '--status', status, '--limit', '50', '--json');
+    const { workflows } = JSON.parse(page) as WorkflowList;
     expect(workflows).toHaveLength(50);
     const found = new Set(workflows.map((workflow) => workflow.status));
     expect(found).toEqual(new Set(status.toUpperCase().split(',')));
@@ -68,7 +70,9 @@ test('list gives pages of all states, newest first, while others are being start
 
 test('list filters by every column that it offers', async () => {
   const list = async (...args: string[]) =>
-    (await json<WorkflowList>('workflow', 'list', ...args)).workflows.map(({ workflowID }) => workflowID);
+    (JSON.parse(await people('workflow', 'list', '--json', ...args)) as WorkflowList).workflows.map(
+      ({ workflowID }) => workflowID,
+    );
   expect(await list('--user', 'ada', '--name', 'checkout', '--limit', '2', '--oldest-first')).toEqual([
     'seeded-0',
     'seeded-21',
@@ -101,7 +105,7 @@ seeded-99994  refund                     MAX_RECOVERY_ATTEMPTS_EXCEEDED  5m  49.
 seeded-99993  checkout                   CANCELLED  5m  49.9 s
 `);
   expect(stderr).toMatch(/^There are more: repeat with --cursor \S+\n$/);
-  const none = await pawl.run(['workflow', 'list', '--name', 'nothing'], { env });
+  const none = await runHere(['workflow', 'list', '--name', 'nothing', '--database', database.url]);
   expect(none).toEqual({ exitCode: 0, stdout: '', stderr: 'No workflow matches.\n' });
 });
 
@@ -226,7 +230,7 @@ test('delete removes what has ended, and what has not only by force; without a t
   });
   expect(await people('workflow', 'delete', 'unfinished', '--yes', '--force')).toBe('unfinished: deleted\n');
   for (const id of ['seeded-1', 'unfinished'])
-    expect((await pawl.run(['workflow', 'get', id], { env })).exitCode).toBe(5);
+    expect((await runHere(['workflow', 'get', id, '--database', database.url])).exitCode).toBe(5);
   expect(await worker.call('status', 'unfinished')).toBeNull();
 });
 
