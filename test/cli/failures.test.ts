@@ -77,6 +77,7 @@ describe('wrong use is refused with exit code 2:', () => {
     ['send some yes', 'The message is not JSON'],
     ['send some {"$pawl":"Dat"}', 'it has a "Dat", which this version does not know'],
     ['workflow delete some', 'say --yes'],
+    ['workflow list --database ', 'The value of --database is empty.'],
     ['workflow list --database mysql://localhost/x', 'The database must be a URL such as postgresql://'],
     ['workflow list --database postgres://[x', 'The URL of the database is not a valid one.'],
     [`workflow list --schema ${'x'.repeat(64)}`, 'schema must be a Postgres identifier'],

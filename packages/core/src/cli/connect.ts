@@ -88,6 +88,8 @@ function databaseOf(given: string | undefined, create: boolean): Exclude<PawlCon
       'The database must be a URL such as postgresql://user:password@host:5432/name, or the directory of an embedded one.',
     );
   }
+  // A variable that is not set must not lead to another database.
+  if (given === '') throw new Failure(EXIT.usage, 'The value of --database is empty.');
   const dataDir = given ?? EMBEDDED;
   if (!create && !existsSync(join(dataDir, 'data'))) {
     throw new Failure(

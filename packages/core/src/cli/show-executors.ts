@@ -35,8 +35,8 @@ export async function showExecutors(
       { title: 'HOST', flexible: true },
       { title: 'PID', align: 'right' },
       { title: 'AGE', align: 'right' },
-      { title: 'EXECUTOR' },
-      { title: 'VERSION' },
+      { title: 'EXECUTOR', flexible: true },
+      { title: 'VERSION', flexible: true },
     ],
     executors.map((executor) => [
       String(executor.number),

@@ -25,7 +25,7 @@ export async function listWorkflows(
   }
   const columns: Column[] = [
     { title: 'ID', flexible: true },
-    { title: 'NAME' },
+    { title: 'NAME', flexible: true },
     { title: 'STATUS' },
     { title: 'AGE', align: 'right' },
     { title: 'TOOK', align: 'right' },
@@ -112,7 +112,7 @@ export async function listSteps({ where, json, terminal }: Context, workflowID: 
     [
       { title: 'STEP', align: 'right' },
       { title: 'KIND' },
-      { title: 'NAME' },
+      { title: 'NAME', flexible: true },
       { title: 'TRIES', align: 'right' },
       { title: 'BEGAN' },
       { title: 'TOOK', align: 'right' },
@@ -156,7 +156,7 @@ export async function listEvents({ where, json, terminal }: Context, workflowID:
     return;
   }
   terminal.table(
-    [{ title: 'SET' }, { title: 'KEY' }, { title: 'VALUE', flexible: true }],
+    [{ title: 'SET' }, { title: 'KEY', flexible: true }, { title: 'VALUE', flexible: true }],
     events.map((event) => [moment(event.createdAt), event.key, showValue(event.value, { line: true })]),
   );
 }

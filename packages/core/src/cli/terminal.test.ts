@@ -63,6 +63,15 @@ describe('a table', () => {
   });
 });
 
+test('of two flexible columns the wider one gives way first, and none altogether', () => {
+  const { terminal, text } = streams({ columns: 60 });
+  terminal.table(
+    [{ title: 'A', flexible: true }, { title: 'B', flexible: true }, { title: 'C' }],
+    [['a'.repeat(20), 'b'.repeat(90), 'c'.repeat(10)]],
+  );
+  expect(text().split('\n')[1]).toBe(`${'a'.repeat(20)}  ${'b'.repeat(26)}  ${'c'.repeat(10)}`);
+});
+
 test('colours go to a terminal that has them, and nowhere else', () => {
   const table = (tty?: { columns: number; colors: boolean }) => {
     const { terminal, text } = streams(tty);

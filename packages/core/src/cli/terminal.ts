@@ -1,7 +1,7 @@
 // Owns what goes to standard output and standard error: tables and texts for people, one JSON document for programs.
 // Nothing that comes out of the database can move the cursor or change colours.
 
-import { styleText } from 'node:util';
+import { stripVTControlCharacters, styleText } from 'node:util';
 import { terminalColumns } from 'terminal-columns';
 
 type Style = Parameters<typeof styleText>[0];
@@ -10,7 +10,7 @@ export interface Column {
   title: string;
   /** Default: left. */
   align?: 'right';
-  /** Gives way when the table is too wide: its cells take several lines. One of each table. */
+  /** Gives way when the table is too wide: its cells take several lines. */
   flexible?: boolean;
 }
 
@@ -91,23 +91,45 @@ export function createTerminal({ stdin, stdout, stderr }: Streams): Terminal {
 }
 
 const GAP = 2;
+/** No column gives way beyond this. */
+const LEAST = 12;
 
 function layOut(columns: readonly Column[], rows: string[][], width: number | undefined): string {
-  const render = (flexible: 'auto' | 'content-width'): string[] =>
-    terminalColumns(rows, {
-      stdoutColumns: width ?? Number.POSITIVE_INFINITY,
-      columns: columns.map((column, i) => ({
-        width: column.flexible ? flexible : 'content-width',
-        align: column.align ?? 'left',
-        paddingRight: i === columns.length - 1 ? 0 : GAP,
-      })),
-    })
-      .split('\n')
-      .map((line) => line.trimEnd());
-  const lines = render('content-width');
-  // More lines than rows: it did not fit.
-  return (lines.length > rows.length ? render('auto') : lines).join('\n');
+  const widths = columns.map((_, i) => rows.reduce((most, row) => Math.max(most, lengthOf(row[i])), 0));
+  if (width !== undefined) giveWay(columns, widths, width);
+  return terminalColumns(rows, {
+    stdoutColumns: width ?? Number.POSITIVE_INFINITY,
+    columns: columns.map(({ align, flexible }, i) => ({
+      width: flexible ? (widths[i] as number) : 'content-width',
+      ...(align && { align }),
+      paddingRight: i === columns.length - 1 ? 0 : GAP,
+    })),
+  })
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
 }
+
+/** Takes from the widest flexible column, again and again, until the table fits. */
+function giveWay(columns: readonly Column[], widths: number[], width: number): void {
+  let excess = widths.reduce((sum, each) => sum + each + GAP, -GAP) - width;
+  for (; excess > 0; excess--) {
+    const flexible = widths.map((each, i) => (columns[i]?.flexible ? each : 0));
+    const widest = flexible.indexOf(Math.max(...flexible));
+    if ((flexible[widest] as number) <= LEAST) return;
+    widths[widest] = (widths[widest] as number) - 1;
+  }
+}
+
+/** In columns of a terminal. */
+function lengthOf(text = ''): number {
+  const shown = stripVTControlCharacters(text);
+  return [...shown].length + (shown.match(WIDE)?.length ?? 0);
+}
+
+/** Characters that take two columns, nearly enough. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/gu;
 
 /** Control characters, and those that reorder text. */
 const HARMFUL = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu;
