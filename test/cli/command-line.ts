@@ -96,9 +96,10 @@ async function head(stream: Readable, lines: number): Promise<string> {
   return read;
 }
 
-/** The same command in this process; `--database` says where. */
-export async function runHere(args: string[]): Promise<Answer> {
+/** The same command in this process; `--database` says where. `typed`: by somebody at a terminal. */
+export async function runHere(args: string[], { typed }: { typed?: string } = {}): Promise<Answer> {
   const written = { stdout: '', stderr: '' };
+  const isTTY = typed !== undefined;
   const sink = (name: keyof typeof written) =>
     new Writable({
       write(chunk, _encoding, done) {
@@ -106,7 +107,11 @@ export async function runHere(args: string[]): Promise<Answer> {
         done();
       },
     });
-  const streams = { stdin: Readable.from([]), stdout: sink('stdout'), stderr: sink('stderr') };
+  const streams = {
+    stdin: Object.assign(Readable.from(isTTY ? [typed] : []), { isTTY }),
+    stdout: sink('stdout'),
+    stderr: Object.assign(sink('stderr'), { isTTY }),
+  };
   const exitCode = await main(args, streams as unknown as Streams);
   return { exitCode, ...written };
 }

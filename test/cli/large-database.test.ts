@@ -234,6 +234,19 @@ test('delete removes what has ended, and what has not only by force; without a t
   expect(await worker.call('status', 'unfinished')).toBeNull();
 });
 
+test('at a terminal delete asks, and takes nothing but yes for a yes', async () => {
+  const command = ['workflow', 'delete', 'seeded-2', 'seeded-3', '--database', database.url];
+  for (const typed of ['\n', 'n\n', 'yesterday\n', '']) {
+    const { exitCode, stdout, stderr } = await runHere(command, { typed });
+    expect([exitCode, stdout]).toEqual([1, '']);
+    expect(stderr).toContain('  seeded-2  sendNewsletterToEverybody  SUCCESS\n');
+    expect(stderr).toContain('Delete these 2 workflows with steps, events and messages, for good? [y/N]');
+    expect(stderr).toMatch(/\npawl: Nothing was deleted\.\n$/);
+  }
+  const { exitCode, stdout } = await runHere(command, { typed: 'y\n' });
+  expect([exitCode, stdout]).toEqual([0, 'seeded-2: deleted\nseeded-3: deleted\n']);
+});
+
 test('executor list shows who is alive and what it runs; the command line itself is not one of them', async () => {
   await worker.call('start', 'receiver', 'running');
   const second = await workers.start();

@@ -112,25 +112,34 @@ export async function deleteWorkflows(
     throw new Failure(EXIT.usage, 'Deleting cannot be undone: say --yes where there is nobody to ask.');
   }
   const deleted = await withPawl(where, async (core) => {
-    const found = await statuses(core, new Set(ids));
-    const running = found.filter(({ status }) => !FINISHED.has(status));
-    if (running.length > 0 && !options.force) {
-      throw new Failure(
-        EXIT.failed,
-        `Nothing was deleted: ${running.map((each) => each.workflowID).join(', ')} ${running.length === 1 ? 'has' : 'have'} not ended. Cancel first, or say --force.`,
-      );
-    }
+    const found = await deletable(core, ids, options);
     if (!options.yes) {
       for (const { workflowID, name, status } of found) terminal.note(`  ${workflowID}  ${name}  ${status}`);
       const what = found.length === 1 ? 'this workflow' : `these ${found.length} workflows`;
       const answer = await terminal.ask(`Delete ${what} with steps, events and messages, for good? [y/N] `);
       if (!/^y(es)?$/i.test(answer.trim())) throw new Failure(EXIT.failed, 'Nothing was deleted.');
+      // Somebody may have resumed one while the question stood there.
+      await deletable(core, ids, options);
     }
     for (const { workflowID } of found) await management.deleteWorkflow(core, workflowID);
     return found.map(({ workflowID }) => workflowID);
   });
   if (json) terminal.json({ deleted });
   else for (const id of deleted) terminal.print(`${id}: deleted`);
+}
+
+async function deletable(
+  core: PawlCore,
+  ids: readonly string[],
+  { force }: { force?: boolean },
+): Promise<WorkflowStatus[]> {
+  const found = await statuses(core, new Set(ids));
+  const running = found.filter(({ status }) => !FINISHED.has(status)).map(({ workflowID }) => workflowID);
+  if (running.length === 0 || force) return found;
+  throw new Failure(
+    EXIT.failed,
+    `Nothing was deleted: ${running.join(', ')} ${running.length === 1 ? 'has' : 'have'} not ended. Cancel first, or say --force.`,
+  );
 }
 
 export interface SendOptions {
