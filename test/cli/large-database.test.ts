@@ -31,7 +31,7 @@ beforeAll(async () => {
   expect(migrated).toEqual({ schema: 'pawl', applied: expect.arrayContaining(['tables', 'flush']) });
   expect(await json('migrate')).toEqual({ schema: 'pawl', applied: [] });
   await seed(database.url);
-  worker = await workers.start();
+  worker = await workers.start({ config: { retention: false } });
 }, 180_000);
 
 afterAll(async () => {
@@ -249,7 +249,7 @@ test('at a terminal delete asks, and takes nothing but yes for a yes', async () 
 
 test('executor list shows who is alive and what it runs; the command line itself is not one of them', async () => {
   await worker.call('start', 'receiver', 'running');
-  const second = await workers.start();
+  const second = await workers.start({ config: { retention: false } });
   const alive = async () => (await json<{ executors: ExecutorInfo[] }>('executor', 'list')).executors;
   const both = await alive();
   expect(both).toMatchObject([

@@ -77,6 +77,8 @@ function configuration(where: Where, { create }: { create: boolean }) {
     poolSize: 2,
     logger: silent,
     migrate: false,
+    // What the app keeps is the app's affair.
+    retention: false,
   });
 }
 
