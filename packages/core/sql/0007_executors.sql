@@ -75,6 +75,7 @@ LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
   v_ids text[];
+  v_me pawl.executor;
 BEGIN
   WITH due AS (
     SELECT w.id, w.name, w.version FROM pawl.workflow w
@@ -100,12 +101,13 @@ BEGIN
     RETURNING w.id, w.name, w.version, w.blocked;
   END IF;
 
+  SELECT * INTO v_me FROM pawl.executor e WHERE e.number = p_executor AND e.gone_at IS NULL;
   SELECT array_agg(l.id) INTO v_ids FROM (
-    SELECT w.id FROM pawl.executor e CROSS JOIN unnest(e.names, e.versions) s(name, version)
-    JOIN pawl.workflow w ON w.name = s.name AND (e.any_version OR w.version IS NULL OR w.version = s.version)
-    WHERE e.number = p_executor AND e.gone_at IS NULL
-      AND w.stranded AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NOT NULL
-    LIMIT p_limit FOR NO KEY UPDATE OF w SKIP LOCKED) l;
+    SELECT w.id FROM pawl.workflow w
+    WHERE w.stranded AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NOT NULL
+      AND w.name = ANY (v_me.names) AND (v_me.any_version OR w.version IS NULL
+        OR (w.name, w.version) IN (SELECT s.name, s.version FROM unnest(v_me.names, v_me.versions) s(name, version)))
+    LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) l;
   IF v_ids IS NOT NULL THEN
     RETURN QUERY
     UPDATE pawl.workflow w SET stranded = false, blocked = NULL, updated_at = v_now
