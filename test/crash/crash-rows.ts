@@ -104,7 +104,7 @@ export function describeCrashRows(rows: readonly CrashRow[], options: CrashRowsO
     expect(undisturbed).toMatchObject({
       values: {
         ...{ one: 'one', paid: 1, flaky: 'flaky', early: 'early', event: 'from the child', late: 'late' },
-        ...{ result: 'child result', nothing: null },
+        ...{ result: 'child result', nothing: null, patched: true },
       },
       sameProgress: true,
       collected: ['first', 'second'],

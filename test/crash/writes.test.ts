@@ -7,6 +7,7 @@ const rows = [
   ...around({ kind: 'send', name: 'to collector' }),
   ...around({ kind: 'send', name: 'late' }),
   ...around({ kind: 'randomUUID' }),
+  ...around({ kind: 'patch', name: 'a change' }),
   ...around({ kind: 'start', name: 'child' }),
   ...around({ kind: 'start', name: 'main' }),
   // The first step, which runs beside, may share its flush.

@@ -52,20 +52,21 @@ DECLARE
   v_versions text[];
   v_given_up text[];
 BEGIN
+  -- A join with the names would walk over all that others serve once per name.
   IF p_blocked THEN
     SELECT array_agg(c.id) INTO v_ids FROM (
       SELECT w.id FROM pawl.workflow w
-      JOIN unnest(p_names, p_versions) r(name, version) ON r.name = w.name
-        AND (p_any_version OR w.version IS NULL OR w.version = r.version)
       WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NOT NULL
-      ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE OF w SKIP LOCKED) c;
+        AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
+          OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
+      ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) c;
   ELSE
     SELECT array_agg(c.id) INTO v_ids FROM (
       SELECT w.id FROM pawl.workflow w
-      JOIN unnest(p_names, p_versions) r(name, version) ON r.name = w.name
-        AND (p_any_version OR w.version IS NULL OR w.version = r.version)
       WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL AND w.wake_at <= v_now
-      ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE OF w SKIP LOCKED) c;
+        AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
+          OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
+      ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) c;
   END IF;
   SELECT array_agg(c.id) FILTER (WHERE NOT c.given_up), array_agg(c.version) FILTER (WHERE NOT c.given_up),
     array_agg(c.id) FILTER (WHERE c.given_up)

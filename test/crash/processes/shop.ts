@@ -67,6 +67,7 @@ const main = pawl.registerWorkflow(
       { name: 'flaky', retriesAllowed: true, maxAttempts: 50, intervalSeconds: 0.01 },
     );
     await pawl.sleep(20);
+    const patched = await pawl.patch('a change');
     const progress = { id: await pawl.randomUUID(), at: await pawl.now() };
     await pawl.setEvent('progress', progress);
     await pawl.send(`${row}:collector`, 'first', 'to collector');
@@ -78,7 +79,7 @@ const main = pawl.registerWorkflow(
     const nothing = await pawl.recv<string>('nothing', 0.02);
     await pawl.send(`${row}:collector`, 'second', 'to collector');
     await pawl.send(`${row}:collector`, 'stop', 'to collector');
-    const values = { one, paid, flaky, early, event, late, result, nothing };
+    const values = { one, paid, flaky, early, event, late, result, nothing, patched };
     return { values, progress };
   },
   { name: 'main' },

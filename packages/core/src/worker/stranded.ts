@@ -18,6 +18,8 @@ export interface StrandedOptions {
 /** A process that restarts is back by then. */
 const DUE_MS = 3000;
 const BATCH = 500;
+/** In one tick: the lease is to be renewed in between. */
+const MOST_BATCHES = 10;
 
 /** What a tick reported; most have nothing to review. */
 export async function reviewStranded(
@@ -30,7 +32,7 @@ export async function reviewStranded(
     string,
     { name: string; version: string | null; workflows: number; reason: string }
   >();
-  for (;;) {
+  for (let batch = 0; batch < MOST_BATCHES; batch++) {
     const rows = await strand(lane, engine.executor, DUE_MS, BATCH);
     let back = 0;
     for (const { workflowID, name, version, reason } of rows) {
