@@ -96,6 +96,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   let announced = engine.registry.served();
   /** Something of ours may be owned without being known here. */
   let disownAt = Number.POSITIVE_INFINITY;
+  let doubtedAt = Number.NEGATIVE_INFINITY;
 
   const incarnate = async (): Promise<void> => {
     const number = await nextExecutorNumber(engine.database);
@@ -214,11 +215,14 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   /** A call that moves ownership failed, and may have taken effect. */
   const doubt = (): void => {
-    disownAt = Math.min(disownAt, performance.now() + 2 * DISOWN_AGE_MS);
+    doubtedAt = performance.now();
+    disownAt = Math.min(disownAt, doubtedAt + 2 * DISOWN_AGE_MS);
   };
 
   const disownUnknown = async (): Promise<void> => {
-    disownAt = Number.POSITIVE_INFINITY;
+    // What a later doubt is about may be too young yet.
+    const next = doubtedAt + 2 * DISOWN_AGE_MS;
+    disownAt = next > performance.now() ? next : Number.POSITIVE_INFINITY;
     if (claimer.busy) {
       doubt();
       return;
