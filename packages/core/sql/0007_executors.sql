@@ -18,7 +18,7 @@ BEGIN
   v_now := pawl.clock();
   UPDATE pawl.workflow w
   SET owner = NULL, wake_at = v_now, updated_at = v_now, attempts = w.attempts + p_gone::integer
-  WHERE w.id = ANY (v_ids) AND w.owner = p_executor AND w.status = 'PENDING';
+  WHERE w.id = ANY (v_ids) AND coalesce(w.owner, 0) = p_executor AND w.status = 'PENDING';
   GET DIAGNOSTICS v_count = ROW_COUNT;
   RETURN greatest(v_count, 1);
 END $$;
@@ -40,7 +40,7 @@ BEGIN
   END IF;
   PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
   UPDATE pawl.workflow w SET owner = NULL, wake_at = v_now, updated_at = v_now
-  WHERE w.id = ANY (v_ids) AND w.owner = p_executor AND w.status = 'PENDING';
+  WHERE w.id = ANY (v_ids) AND coalesce(w.owner, 0) = p_executor AND w.status = 'PENDING';
   GET DIAGNOSTICS v_count = ROW_COUNT;
   RETURN v_count;
 END $$;
