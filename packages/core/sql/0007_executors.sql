@@ -178,8 +178,9 @@ BEGIN
   FROM pawl.executor e
   WHERE e.number <> p_executor AND CASE
     -- One that was declared gone too early may have gone on starting workflows; and its taker may have died.
-    WHEN e.gone_at IS NOT NULL THEN EXISTS (
-      SELECT 1 FROM pawl.workflow w WHERE w.owner = e.number AND w.status = 'PENDING')
+    -- Not EXISTS, which may be planned as a hash of all workflows.
+    WHEN e.gone_at IS NOT NULL THEN (
+      SELECT true FROM pawl.workflow w WHERE w.owner = e.number AND w.status = 'PENDING' LIMIT 1)
     -- Nobody could renew while the server was down: leases count from its start when that is later.
     ELSE p_alone OR e.lease_until <= v_now
         AND pg_postmaster_start_time() + p_lease_ms * interval '1 millisecond' <= clock_timestamp()
