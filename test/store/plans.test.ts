@@ -52,7 +52,7 @@ const calls: [string, () => { before?: string; call: string }][] = [
   [
     'a tick',
     () => ({
-      call: `SELECT * FROM pawl.tick(99, 1, 15000, true, 0, false, false, '{}', '{}', '{}', '{}', '{}', '')`,
+      call: `SELECT * FROM pawl.tick(99, 1, 15000, true, 0, false, false, '{}', '{}', '{}', '{}', '{}', '', NULL, NULL)`,
     }),
   ],
   ['a claim when nothing is due', () => ({ call: claim() })],
@@ -88,7 +88,7 @@ const calls: [string, () => { before?: string; call: string }][] = [
     'a cancel and a resume',
     () => ({
       call: `SELECT (SELECT count(*) FROM pawl.cancel('{sleeper-7}', true, false, NULL)),
-        (SELECT count(*) FROM pawl.resume('{sleeper-7}')), pawl.rouse('sleeper-8')`,
+        (SELECT count(*) FROM pawl.resume('{sleeper-7}', '{sleeper}', '{v}')), pawl.rouse('sleeper-8')`,
     }),
   ],
   ['a deletion', () => ({ call: `SELECT * FROM pawl.forget('{sleeper-7}')` })],
@@ -116,11 +116,15 @@ describe.each(['before ANALYZE', 'after ANALYZE'])('among thousands of parked wo
   test.each(calls)('%s reads some rows for each that it is about', async (_name, make) => {
     const { before, call } = make();
     await client.query('BEGIN; SET LOCAL plan_cache_mode = force_generic_plan');
-    if (before !== undefined) await client.query(before);
-    const first = await rowsRead();
-    await client.query(call);
-    const read = (await rowsRead()) - first;
-    await client.query('ROLLBACK');
+    let read: number;
+    try {
+      if (before !== undefined) await client.query(before);
+      const first = await rowsRead();
+      await client.query(call);
+      read = (await rowsRead()) - first;
+    } finally {
+      await client.query('ROLLBACK');
+    }
     expect(read).toBeLessThan(2000);
   });
 });

@@ -94,7 +94,7 @@ BEGIN
     SET stranded = true, updated_at = v_now, blocked = format(
       'No living process serves workflow "%s"%s. It goes on when one starts that does, or with resumeWorkflow() on the version of the process that calls it.',
       w.name, coalesce(' in version ' || w.version, ''))
-    WHERE w.id = ANY (v_ids) AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
+    WHERE w.id = ANY (v_ids) AND w.status = 'PENDING' AND coalesce(w.owner, 0) = 0 AND w.blocked IS NULL
       AND NOT pawl.is_served(w.name, w.version)
     RETURNING w.id, w.name, w.version, w.blocked;
   END IF;
