@@ -17,16 +17,19 @@ const childFile = fileURLToPath(new URL('./child.ts', import.meta.url));
 export interface TurnOptions {
   /** Ends the turn at once; its outcome is then a failure. */
   signal: AbortSignal;
+  /** The longest that it may take, if the load does not say. */
+  minutes?: number | undefined;
   /** Where a CPU profile of the child goes. */
   cpuProfiles?: string | undefined;
 }
 
 export async function runTurn(
   assignment: Assignment,
-  { signal, cpuProfiles }: TurnOptions,
+  { signal, cpuProfiles, minutes }: TurnOptions,
 ): Promise<Outcome> {
   // The load stops by itself; this is for one that hangs.
-  const limitSeconds = 60 + 5 * (assignment.turn.warmupSeconds + assignment.turn.seconds);
+  const limitSeconds =
+    minutes === undefined ? 60 + 5 * (assignment.turn.warmupSeconds + assignment.turn.seconds) : minutes * 60;
   const profiling = cpuProfiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProfiles}`];
   const child = fork(childFile, [JSON.stringify(assignment)], {
     // Conditions of the parent must not reach the child: contenders load what their packages publish.

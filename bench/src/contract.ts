@@ -31,6 +31,8 @@ export interface Scenario {
   bareUnit?: string;
   contenders: readonly Contender[];
   targets: readonly Target[];
+  /** How long a turn may take that is not measured by `seconds` of load. */
+  minutes?: number;
   /**
    * Runs in a child process of its own and must check what it measures: a wrong or missing result throws, and
    * that fails the whole benchmark run.

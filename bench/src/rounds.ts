@@ -38,7 +38,11 @@ export async function runScenario(
       const outcome = await withFreshDatabase(serverUrl, (databaseUrl) =>
         runTurn(
           { scenario: scenario.id, contender, turn: { databaseUrl, warmupSeconds, seconds } },
-          { signal: interrupted, cpuProfiles: contender === 'pawl' ? cpuProfiles : undefined },
+          {
+            signal: interrupted,
+            minutes: scenario.minutes,
+            cpuProfiles: contender === 'pawl' ? cpuProfiles : undefined,
+          },
         ),
       );
       const label = `  round ${round + 1}/${roundCount}  ${contender.padEnd(5)}`;

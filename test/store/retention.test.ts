@@ -145,9 +145,12 @@ describeEachDriver('retention', (driver: Driver) => {
   });
 
   test('waiters go whose callers gave up or whose waits timed out, and no others', async () => {
-    const sweep = async () =>
+    let total = 0;
+    const sweep = async (limit = 1000) =>
       (
-        await driver.sql<{ deleted: number }>(`SELECT deleted FROM ${schema}.sweep_waiters(3600000, 0, 1000)`)
+        await driver.sql<{ deleted: number }>(
+          `SELECT deleted FROM ${schema}.sweep_waiters(3600000, 60000, ${limit})`,
+        )
       )[0];
     await pawl.startWorkflow('wait', { workflowID: 'target' })();
     await pawl.startWorkflow('watch', { workflowID: 'watcher' })('target');
@@ -160,7 +163,8 @@ describeEachDriver('retention', (driver: Driver) => {
     expect(await sweep()).toEqual({ deleted: 0 });
     await age(1);
     await due();
-    expect(await sweep()).toEqual({ deleted: 2 });
+    for (let i = 0; i < 3; i++) total += (await sweep(1))?.deleted ?? 0;
+    expect(total).toBe(2);
     expect(await left('waiter', 'key')).toEqual(['seen']);
   });
 

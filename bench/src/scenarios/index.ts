@@ -4,5 +4,7 @@ import { b1 } from './b1.ts';
 import { b2 } from './b2.ts';
 import { b3 } from './b3.ts';
 import { b4 } from './b4.ts';
+import { b8 } from './b8.ts';
+import { b10 } from './b10.ts';
 
-export const scenarios: readonly Scenario[] = [b1, b2, b3, b4];
+export const scenarios: readonly Scenario[] = [b1, b2, b3, b4, b8, b10];

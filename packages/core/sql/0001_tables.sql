@@ -56,6 +56,9 @@ CREATE TABLE pawl.workflow (
 
 -- Keyset listing; retention walks it from the old end.
 CREATE INDEX workflow_created ON pawl.workflow (created_at, id);
+-- The next ones are partial, and small as a rule; a statement that names its rows by their ids must not be tempted to
+-- walk one of them, as a plan that was made while it was empty does. So it says `coalesce(owner, 0)`, which fits none:
+-- with a million parked workflows a wake took 18 seconds otherwise, and a message 0.7.
 -- What a dead executor left behind, and what a stopping one hands over.
 CREATE INDEX workflow_owned ON pawl.workflow (owner) WHERE status = 'PENDING' AND owner IS NOT NULL;
 -- Cancelled, and its owner has not yet noticed.

@@ -187,7 +187,7 @@ BEGIN
   FROM pawl.workflow w WHERE w.id = ANY (m_destination) AND w.status = 'PENDING';
   IF v_parked THEN
     UPDATE pawl.workflow w SET wake_at = v_now
-    WHERE w.id = ANY (m_destination) AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
+    WHERE w.id = ANY (m_destination) AND w.status = 'PENDING' AND coalesce(w.owner, 0) = 0 AND w.blocked IS NULL
       AND (w.wake_at IS NULL OR w.wake_at > v_now)
       AND EXISTS (
         SELECT 1 FROM pawl.step s JOIN unnest(m_destination, m_topic) u(destination, topic) ON s.target = u.topic
@@ -199,6 +199,7 @@ BEGIN
   IF v_abroad THEN
     RETURN QUERY
     SELECT DISTINCT -1, 'hint', w.id, NULL::text, w.owner::text, NULL::float8
-    FROM pawl.workflow w WHERE w.id = ANY (m_destination) AND w.status = 'PENDING' AND w.owner <> p_executor;
+    FROM pawl.workflow w
+    WHERE w.id = ANY (m_destination) AND w.status = 'PENDING' AND coalesce(w.owner, p_executor) <> p_executor;
   END IF;
 END $$;

@@ -120,7 +120,7 @@ BEGIN
       RETURN QUERY SELECT -1::bigint, NULL::text;
     END IF;
     UPDATE pawl.workflow w SET wake_at = v_now
-    WHERE w.id = ANY (v_ids) AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
+    WHERE w.id = ANY (v_ids) AND w.status = 'PENDING' AND coalesce(w.owner, 0) = 0 AND w.blocked IS NULL
       AND (w.wake_at IS NULL OR w.wake_at > v_now);
     RETURN QUERY SELECT coalesce(w.owner, 0), w.id FROM pawl.workflow w WHERE w.id = ANY (v_ids) AND w.status = 'PENDING';
     DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (v_ids) AND t.fired;
@@ -204,7 +204,7 @@ END $$;
 CREATE FUNCTION pawl.cancel_noticed(p_executor bigint, p_ids text[]) RETURNS void LANGUAGE sql VOLATILE AS $$
   UPDATE pawl.workflow w SET owner = NULL
   FROM (SELECT i.id FROM pawl.workflow i WHERE i.id = ANY (p_ids) FOR NO KEY UPDATE SKIP LOCKED) l
-  WHERE w.id = l.id AND w.owner = p_executor AND w.status = 'CANCELLED'
+  WHERE w.id = l.id AND coalesce(w.owner, 0) = p_executor AND w.status = 'CANCELLED'
 $$;
 
 -- Goes on from the last completed step: cancelled, given up, blocked, stranded or queued workflows. One that runs or
@@ -318,5 +318,5 @@ END $$;
 CREATE FUNCTION pawl.rouse(p_id text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
   UPDATE pawl.workflow w SET wake_at = pawl.clock()
-  WHERE w.id = p_id AND w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL;
+  WHERE w.id = p_id AND w.status = 'PENDING' AND coalesce(w.owner, 0) = 0 AND w.blocked IS NULL;
 END $$;

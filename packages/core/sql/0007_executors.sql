@@ -18,7 +18,7 @@ BEGIN
   v_now := pawl.clock();
   UPDATE pawl.workflow w
   SET owner = NULL, wake_at = v_now, updated_at = v_now, attempts = w.attempts + p_gone::integer
-  WHERE w.id = ANY (v_ids) AND w.owner = p_executor AND w.status = 'PENDING';
+  WHERE w.id = ANY (v_ids) AND coalesce(w.owner, 0) = p_executor AND w.status = 'PENDING';
   GET DIAGNOSTICS v_count = ROW_COUNT;
   RETURN greatest(v_count, 1);
 END $$;
@@ -40,7 +40,7 @@ BEGIN
   END IF;
   PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
   UPDATE pawl.workflow w SET owner = NULL, wake_at = v_now, updated_at = v_now
-  WHERE w.id = ANY (v_ids) AND w.owner = p_executor AND w.status = 'PENDING';
+  WHERE w.id = ANY (v_ids) AND coalesce(w.owner, 0) = p_executor AND w.status = 'PENDING';
   GET DIAGNOSTICS v_count = ROW_COUNT;
   RETURN v_count;
 END $$;
@@ -181,8 +181,9 @@ BEGIN
   FROM pawl.executor e
   WHERE e.number <> p_executor AND CASE
     -- One that was declared gone too early may have gone on starting workflows; and its taker may have died.
-    WHEN e.gone_at IS NOT NULL THEN EXISTS (
-      SELECT 1 FROM pawl.workflow w WHERE w.owner = e.number AND w.status = 'PENDING')
+    -- Not EXISTS, which may be planned as a hash of all workflows.
+    WHEN e.gone_at IS NOT NULL THEN (
+      SELECT true FROM pawl.workflow w WHERE w.owner = e.number AND w.status = 'PENDING' LIMIT 1)
     -- Nobody could renew while the server was down: leases count from its start when that is later.
     ELSE p_alone OR e.lease_until <= v_now
         AND pg_postmaster_start_time() + p_lease_ms * interval '1 millisecond' <= clock_timestamp()

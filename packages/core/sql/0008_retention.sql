@@ -7,19 +7,23 @@ CREATE TABLE pawl.upkeep (
   task            text COLLATE "C" PRIMARY KEY,
   next_at         timestamptz NOT NULL,
   after_at        timestamptz NOT NULL DEFAULT '-infinity',
-  after_id        text COLLATE "C" NOT NULL DEFAULT ''
+  after_id        text COLLATE "C" NOT NULL DEFAULT '',
+  after_waiter    text[] COLLATE "C" NOT NULL DEFAULT '{"","","","",0}'
 );
 INSERT INTO pawl.upkeep (task, next_at)
 SELECT t.task, pawl.clock() + interval '1 minute' FROM (VALUES ('workflow'), ('waiter')) t(task);
 
--- Whether a pass goes on; if not, the next one begins after a pause.
-CREATE FUNCTION pawl.upkeep_done(p_task text, p_more boolean, p_at timestamptz, p_id text, p_pause_ms float8)
+-- The end of a batch: the next one goes on behind what this one looked at, or a new pass begins after a pause.
+CREATE FUNCTION pawl.upkeep_done(p_task text, p_more boolean, p_at timestamptz, p_id text, p_waiter text[], p_pause_ms float8)
 RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-  UPDATE pawl.upkeep u
-  SET after_at = CASE WHEN p_more THEN p_at ELSE '-infinity' END, after_id = CASE WHEN p_more THEN p_id ELSE '' END,
-    next_at = CASE WHEN p_more THEN u.next_at ELSE pawl.clock() + p_pause_ms * interval '1 millisecond' END
-  WHERE u.task = p_task;
+  IF p_more THEN
+    UPDATE pawl.upkeep u SET after_at = p_at, after_id = p_id, after_waiter = p_waiter WHERE u.task = p_task;
+  ELSE
+    UPDATE pawl.upkeep u SET after_at = DEFAULT, after_id = DEFAULT, after_waiter = DEFAULT,
+      next_at = pawl.clock() + p_pause_ms * interval '1 millisecond'
+    WHERE u.task = p_task;
+  END IF;
   RETURN p_more;
 END $$;
 
@@ -83,7 +87,7 @@ BEGIN
   PERFORM pawl.forget(v_ids);
   DELETE FROM pawl.workflow w WHERE w.id = ANY (v_reserved) AND w.status = 'RESERVED';
   RETURN QUERY SELECT cardinality(v_ids) + cardinality(v_reserved), pawl.upkeep_done(
-    'workflow', v_seen >= p_limit OR v_rows >= p_rows, v_turn.after_at, v_turn.after_id, p_pause_ms);
+    'workflow', v_seen >= p_limit OR v_rows >= p_rows, v_turn.after_at, v_turn.after_id, v_turn.after_waiter, p_pause_ms);
 END $$;
 
 -- A workflow's wait that is not over. Of callers it is not known.
@@ -104,8 +108,8 @@ DECLARE
   v_now timestamptz := pawl.clock();
   v_before timestamptz := v_now - p_age_ms * interval '1 millisecond';
   v_turn pawl.upkeep;
-  v_last text;
-  v_seen integer;
+  v_after text[];
+  v_seen pawl.waiter[];
   v_old pawl.waiter[];
   v_deleted integer;
 BEGIN
@@ -114,20 +118,23 @@ BEGIN
     RETURN QUERY SELECT 0, false;
     RETURN;
   END IF;
-  SELECT max(s.target), count(*) INTO v_last, v_seen
-  FROM (SELECT t.target FROM pawl.waiter t WHERE t.target > v_turn.after_id ORDER BY t.target LIMIT p_limit) s;
+  v_after := v_turn.after_waiter;
+  SELECT coalesce(array_agg(s), '{}') INTO v_seen FROM (
+    SELECT t.* FROM pawl.waiter t
+    WHERE (t.target, t.kind, t.key, t.workflow_id, t.executor)
+      > (v_after[1], v_after[2], v_after[3], v_after[4], v_after[5]::bigint)
+    ORDER BY t.target, t.kind, t.key, t.workflow_id, t.executor LIMIT p_limit) s;
   -- Locked in one statement and looked at in the next: a workflow may just be waiting anew, with the same waiter.
   SELECT coalesce(array_agg(o), '{}') INTO v_old FROM (
-    SELECT t.* FROM pawl.waiter t
-    WHERE t.target > v_turn.after_id AND t.target <= v_last AND t.created_at < v_before AND NOT pawl.still_waits(t)
-    ORDER BY t.target LIMIT p_limit FOR UPDATE OF t SKIP LOCKED) o;
+    SELECT t.* FROM unnest(v_seen) s
+    JOIN pawl.waiter t USING (target, kind, key, workflow_id, executor)
+    WHERE s.created_at < v_before AND NOT pawl.still_waits(s)
+    FOR UPDATE OF t SKIP LOCKED) o;
   DELETE FROM pawl.waiter t USING unnest(v_old) o
   WHERE t.target = o.target AND t.kind = o.kind AND t.key = o.key AND t.workflow_id = o.workflow_id
-    AND t.executor = o.executor AND NOT pawl.still_waits(t);
+    AND t.executor = o.executor AND NOT pawl.still_waits(o);
   GET DIAGNOSTICS v_deleted = ROW_COUNT;
-  IF cardinality(v_old) >= p_limit THEN
-    -- There may be more of the same targets.
-    v_last := v_turn.after_id;
-  END IF;
-  RETURN QUERY SELECT v_deleted, pawl.upkeep_done('waiter', v_seen >= p_limit, '-infinity', v_last, p_pause_ms);
+  SELECT ARRAY[s.target, s.kind, s.key, s.workflow_id, s.executor::text] INTO v_after FROM unnest(v_seen[p_limit:p_limit]) s;
+  RETURN QUERY SELECT v_deleted, pawl.upkeep_done(
+    'waiter', cardinality(v_seen) >= p_limit, v_turn.after_at, v_turn.after_id, v_after, p_pause_ms);
 END $$;

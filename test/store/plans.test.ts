@@ -1,0 +1,130 @@
+// What the calls read does not grow with the workflows that wait, nor with what was not asked for: counted in rows.
+import { Pawl } from '@pawl/core';
+import { copyWorkflow, createDatabase, type TestDatabase } from '@pawl/test-support';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+
+const PARKED = 20_000;
+const names = ['sleeper', 'receiver', 'getter'];
+
+let database: TestDatabase;
+let client: pg.Client;
+let versions: string[];
+
+beforeAll(async () => {
+  database = await createDatabase();
+  client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  const pawl = new Pawl({ database: database.url, parkAfterSeconds: 0 });
+  pawl.registerWorkflow(() => pawl.sleep('1d'), { name: 'sleeper' });
+  pawl.registerWorkflow(() => pawl.recv('go', 86_400), { name: 'receiver' });
+  pawl.registerWorkflow((target: string) => pawl.getEvent(target, 'key', 86_400), { name: 'getter' });
+  await pawl.launch();
+  for (const name of names) await pawl.startWorkflow(name, { workflowID: name })('nobody');
+  versions = await vi.waitFor(async () => {
+    const { rows } = await client.query<{ version: string }>(
+      `SELECT version FROM pawl.workflow WHERE owner IS NULL AND status = 'PENDING'
+       ORDER BY array_position('{${names.join(',')}}', name::text)`,
+    );
+    expect(rows).toHaveLength(names.length);
+    return rows.map(({ version }) => version);
+  }, 20_000);
+  await pawl.shutdown();
+  const query = (text: string) => client.query<Record<string, unknown>>(text);
+  for (const name of names) await copyWorkflow(query, { from: name, prefix: name, count: PARKED });
+  await client.query(`INSERT INTO pawl.waiter (target, kind, key, workflow_id)
+    SELECT 'nobody', 'e', 'key', 'getter-' || n FROM generate_series(1, ${PARKED}) n`);
+  await client.query(`INSERT INTO pawl.executor (number, executor_id, started_at, lease_until)
+    VALUES (99, 'x', now(), now() + interval '1 hour')`);
+});
+
+afterAll(async () => {
+  await client.end();
+  await database.drop();
+});
+
+const some = (prefix: string, count: number) =>
+  `SELECT '${prefix}-' || n FROM generate_series(1, ${count}) n`;
+const claim =
+  () => `SELECT count(*) FROM pawl.claim(99, 100, '{${names.join(',')}}', '{${versions.join(',')}}',
+    '{9,9,9}', false, false, 1000000)`;
+const calls: [string, () => { before?: string; call: string }][] = [
+  [
+    'a tick',
+    () => ({
+      call: `SELECT * FROM pawl.tick(99, 1, 15000, true, 0, false, false, '{}', '{}', '{}', '{}', '{}', '', NULL, NULL)`,
+    }),
+  ],
+  ['a claim when nothing is due', () => ({ call: claim() })],
+  [
+    'a claim of 100',
+    () => ({
+      before: `UPDATE pawl.workflow SET wake_at = now() WHERE id IN (${some('sleeper', 500)})`,
+      call: claim(),
+    }),
+  ],
+  [
+    'a message to a parked workflow',
+    () => ({
+      call: `SELECT * FROM pawl.flush(99, false, '{receiver-5}', m_op => '{0}', m_destination => '{receiver-5}',
+        m_id => '{m}', m_topic => '{go}', m_body => '{1}', m_sender => '{null}', m_park => '{f}')`,
+    }),
+  ],
+  [
+    'a wake of 100',
+    () => ({
+      before: `UPDATE pawl.waiter SET fired = true WHERE workflow_id IN (${some('getter', 100)})`,
+      call: `SELECT count(*) FROM pawl.wake(500)`,
+    }),
+  ],
+  [
+    'a hand-over of 100',
+    () => ({
+      before: `UPDATE pawl.workflow SET owner = 98, wake_at = NULL WHERE id IN (${some('sleeper', 100)})`,
+      call: `SELECT pawl.release(98, true, 500)`,
+    }),
+  ],
+  [
+    'a cancel and a resume',
+    () => ({
+      call: `SELECT (SELECT count(*) FROM pawl.cancel('{sleeper-7}', true, false, NULL)),
+        (SELECT count(*) FROM pawl.resume('{sleeper-7}', '{sleeper}', '{v}')), pawl.rouse('sleeper-8')`,
+    }),
+  ],
+  ['a deletion', () => ({ call: `SELECT * FROM pawl.forget('{sleeper-7}')` })],
+  [
+    'a batch of each sweep',
+    () => ({
+      before: `UPDATE pawl.upkeep SET next_at = now()`,
+      call: `SELECT * FROM pawl.sweep_workflows(0, 0, 1000, 100, 100), pawl.sweep_waiters(0, 1000, 100)`,
+    }),
+  ],
+];
+
+const rowsRead = async () => {
+  const { rows } = await client.query<{ n: number }>(
+    `SELECT sum(seq_tup_read + idx_tup_fetch)::int AS n FROM pg_stat_xact_user_tables WHERE schemaname = 'pawl'`,
+  );
+  return rows[0]?.n ?? 0;
+};
+
+describe.each(['before ANALYZE', 'after ANALYZE'])('among thousands of parked workflows, %s', (when) => {
+  beforeAll(async () => {
+    if (when === 'after ANALYZE') await client.query('ANALYZE');
+  });
+
+  test.each(calls)('%s reads some rows for each that it is about', async (_name, make) => {
+    const { before, call } = make();
+    await client.query('BEGIN; SET LOCAL plan_cache_mode = force_generic_plan');
+    let read: number;
+    try {
+      if (before !== undefined) await client.query(before);
+      const first = await rowsRead();
+      await client.query(call);
+      read = (await rowsRead()) - first;
+    } finally {
+      await client.query('ROLLBACK');
+    }
+    expect(read).toBeLessThan(2000);
+  });
+});
