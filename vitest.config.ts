@@ -1,4 +1,5 @@
 // How the tests run: one Postgres server for all of them, packages resolved to their sources, files in parallel.
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // Also handed to Node in the workers, so that nothing in a test loads a built package.
@@ -11,8 +12,8 @@ export default defineConfig({
     include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'examples/*/src/**/*.test.ts'],
     globalSetup: ['test/support/server.ts'],
     pool: 'forks',
-    // Vitest leaves a core free, which on two cores means one file at a time; most tests wait more than they work.
-    maxWorkers: '100%',
+    // More than there are cores: most tests wait more than they work.
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     testTimeout: 30_000,
     // Polling waits for an event; how long that takes on a busy machine is not what is tested.
     expect: { poll: { timeout: 20_000 } },

@@ -11,20 +11,23 @@ import { chromiumIsMissing, launchChromium, screenshotDirectory } from './chromi
 
 const STAGES = ['pick', 'pack', 'ship', 'deliver'];
 
-/** One moment of each step: another one from step to step, and from shop to shop. */
-const pointsFrom = (offset: number) =>
-  crashPoints.map(({ workflow, step, moments }, index) => {
-    const when = moments[(index + offset) % moments.length] as CrashMoment;
-    return [when, step, workflow] as const;
-  });
+/** One moment of each step, another one from step to step and from shop to shop; of every `nth` step. */
+const pointsOf = (offset: number, nth: number) =>
+  crashPoints
+    .map(({ workflow, step, moments }, index) => {
+      const when = moments[(index + offset) % moments.length] as CrashMoment;
+      return [when, step, workflow] as const;
+    })
+    .filter((_, index) => index % nth === 0);
 
 const describeInBrowser = describe.skipIf(chromiumIsMissing());
 
 export function describeWidgetStore(kind: {
   server: 'express' | 'koa';
   database: 'embedded' | 'server';
-  /** Which moment of each step this run takes; see pointsFrom. */
+  /** Which steps this run crashes at, and at which moment of each; see pointsOf. */
   offset: number;
+  nth: number;
 }): void {
   describeInBrowser(`widget store on ${kind.server}, ${kind.database} database`, { timeout: 90_000 }, () => {
     let database: TestDatabase | undefined;
@@ -108,7 +111,7 @@ export function describeWidgetStore(kind: {
       await shoot('empty');
     });
 
-    test.each(pointsFrom(kind.offset))(
+    test.each(pointsOf(kind.offset, kind.nth))(
       'dies %s "%s" of %s, and it is one order all the same',
       async (when, step) => {
         const before = await read();
