@@ -109,12 +109,12 @@ BEGIN
       END IF;
       UPDATE pawl.workflow w SET watched = true WHERE w.id = ANY (v_watch) AND NOT w.watched;
       INSERT INTO pawl.waiter (target, kind, key, workflow_id)
-      SELECT u.target, CASE u.kind WHEN 'getEvent' THEN 'e' ELSE 'r' END,
+      SELECT DISTINCT u.target, CASE u.kind WHEN 'getEvent' THEN 'e' ELSE 'r' END,
         CASE u.kind WHEN 'getEvent' THEN u.name ELSE '' END, u.wf
       FROM unnest(w_op, w_wf, w_step, w_kind, w_name, w_target) u(op, wf, step, kind, name, target)
       JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
       WHERE u.kind IN ('getEvent', 'getResult') AND u.op <> ALL (p_bad) AND s.completed_at IS NULL
-      ORDER BY u.target, u.kind, u.name
+      ORDER BY 1, 2, 3, 4
       ON CONFLICT (target, kind, key, workflow_id, executor) DO UPDATE SET fired = false;
       IF v_unknown IS NOT NULL THEN
         IF pawl.fire_met(v_unknown) THEN
