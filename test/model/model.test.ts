@@ -35,6 +35,6 @@ test('seeds', { timeout: 0 }, async () => {
     }),
   );
   if (ONE !== undefined) await runSeed(Number(ONE), slots[0] as OpenSlot);
-  for (const failure of failures) console.log(failure.message, (failure.cause as Error)?.stack);
+  for (const failure of failures) console.log(failure.stack, (failure.cause as Error)?.stack);
   expect(failures.map((each) => each.message.split('\n')[0])).toEqual([]);
 });

@@ -222,8 +222,8 @@ export class Schedule implements Shared {
     this.trace.push(`   process ${process.number} stops`);
     process.state = 'stopping';
     for (const run of [...process.runs.values()]) run.leave();
-    await this.#issue(process.release(process.number, false), this.#fate(), false);
-    await this.#issue(process.retire(), { held: false, pauseAt: 0 }, false);
+    await this.through(process.release(process.number, false));
+    if (this.#connections.free) await this.through(process.retire());
     await this.kill(process);
   }
 
