@@ -52,6 +52,7 @@ export async function check(oracle: Oracle, eye: Connections['eye']): Promise<vo
   const messages = tables?.messages ?? [];
   for (const workflow of workflows) {
     const life = lifeOf(workflow.id, workflow.nonce);
+    if (oracle.closed(life)) continue;
     const own = new Map(steps.filter((each) => each.wf === workflow.id).map((each) => [each.id, each]));
     for (const [stepID, value] of oracle.reported.get(life) ?? []) {
       const row = own.get(stepID);

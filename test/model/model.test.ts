@@ -4,7 +4,7 @@ import { createDatabase, type TestDatabase } from '@pawl/test-support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openServerSlot, type OpenSlot, runSeed } from './slots.ts';
 
-const SLOTS = 6;
+const SLOTS = 4;
 const ONE = process.env['PAWL_MODEL_SEED'];
 const SEEDS = Number(process.env['PAWL_MODEL_SEEDS'] ?? 5000);
 const FIRST = Number(process.env['PAWL_MODEL_FIRST'] ?? 1);

@@ -72,9 +72,11 @@ export class Oracle {
   readonly #gone = new Set<number>();
   readonly #sentAt = new Map<string, number>();
   readonly #invalid = new Set<string>();
+  readonly #closed = new Set<string>();
 
   /** The record of a step, by whoever tells: all tell the same. */
   report(life: string, stepID: number, value: string): void {
+    if (this.#closed.has(life)) return;
     let steps = this.reported.get(life);
     if (steps === undefined) this.reported.set(life, (steps = new Map()));
     const known = steps.get(stepID);
@@ -90,6 +92,8 @@ export class Oracle {
   claimed(workflow: ClaimedWorkflow, executor: number, done: number): void {
     const { workflowID: id, nonce, fence, attempts } = workflow;
     const life = lifeOf(id, nonce);
+    this.#owned(id, executor);
+    if (this.#closed.has(life)) return;
     const journal = new Map<number, { completed: boolean; value: string }>();
     for (const row of workflow.journal) {
       journal.set(row.stepID, { completed: row.completed, value: valueOf(row) });
@@ -99,7 +103,6 @@ export class Oracle {
     this.passed(life, fence, done, 'claimed');
     const deaths = [...(this.#owners.get(id) ?? [])].filter((owner) => this.#gone.has(owner)).length;
     if (attempts > deaths) violated(`${life} counts ${attempts} attempts after ${deaths} deaths of its owners`);
-    this.#owned(id, executor);
   }
 
   /** From here on no fence below this one may write. */
@@ -115,6 +118,7 @@ export class Oracle {
 
   /** An operation that says it was written just now, not by an earlier run of itself. */
   wrote(life: string, fence: number, span: Span, what: string): void {
+    if (this.#closed.has(life)) return;
     for (const limit of this.#fences.get(life) ?? [])
       if (limit.fence > fence && limit.done < (span.first ?? span.sent))
         violated(`${what} under fence ${fence} was written after ${life} was ${limit.why} (${limit.fence})`);
@@ -141,6 +145,9 @@ export class Oracle {
 
   forgot(id: string, span: Span): void {
     this.forgotten.push({ id, ...span });
+    // A start whose answer was lost may come again, under the same nonce, and is another life.
+    for (const lives of [this.reported, this.#fences])
+      for (const life of lives.keys()) if (life.startsWith(`${id} (`)) this.#closed.add(life);
     // What was awaited of it may never come; what it had set is gone.
     for (const key of this.#events.keys()) if (key.startsWith(`${id} `)) this.#invalid.add(key);
   }
@@ -169,7 +176,13 @@ export class Oracle {
     this.misses.push({ life, id, stepID, topic, sent });
   }
 
+  /** Nothing that is known of it holds any more. */
+  closed(life: string): boolean {
+    return this.#closed.has(life);
+  }
+
   ended(life: string, output: string): void {
+    if (this.#closed.has(life)) return;
     const known = this.ends.get(life);
     if (known !== undefined && known !== output)
       violated(`${life} ended twice, with ${known} and with ${output}`);

@@ -28,6 +28,8 @@ const CLEAN = `DELETE FROM pawl.workflow; DELETE FROM pawl.step; DELETE FROM paw
 DELETE FROM pawl.waiter; DELETE FROM pawl.executor; SELECT pg_advisory_unlock_all()`;
 
 export interface OpenSlot extends Slot {
+  /** Leaves nothing behind. */
+  clean(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -44,6 +46,7 @@ export async function openServerSlot(url: string, schema: string): Promise<OpenS
   return {
     connections,
     lockClass: schemaClass(schema),
+    clean: async () => void (await connections.eye.query(CLEAN)),
     close: async () => {
       await connections.close();
       await database.close();
@@ -75,11 +78,16 @@ export async function openEmbeddedSlot(): Promise<OpenSlot> {
     cancel: async () => {},
     close: async () => {},
   };
-  return { connections, lockClass: schemaClass('pawl'), close: () => live.close() };
+  return {
+    connections,
+    lockClass: schemaClass('pawl'),
+    clean: async () => void (await live.exec(CLEAN)),
+    close: () => live.close(),
+  };
 }
 
 /** One seed, from an empty schema to an empty schema. The error of a failing one holds its schedule. */
-export async function runSeed(seed: number, slot: Slot): Promise<void> {
+export async function runSeed(seed: number, slot: OpenSlot): Promise<void> {
   const schedule = new Schedule(seed, slot);
   try {
     await schedule.disorder();
@@ -90,6 +98,6 @@ export async function runSeed(seed: number, slot: Slot): Promise<void> {
     const { message } = error as Error;
     throw new Error(`Seed ${seed}: ${message}\n${schedule.trace.join('\n')}`, { cause: error });
   } finally {
-    for (const statement of CLEAN.split(';')) await slot.connections.eye.query(statement);
+    await slot.clean();
   }
 }
