@@ -92,7 +92,8 @@ async function connect(url: string, qualify: (text: string) => string): Promise<
         }),
       query: <R = Row>(text: string, params?: readonly unknown[]) =>
         guarded(async () => {
-          const result = await raw.query(qualify(text), params as unknown[] | undefined);
+          const values = params as unknown[] | undefined;
+          const result = await raw.query({ name: nameOf(text), text: qualify(text), values: values ?? [] });
           return { rows: result.rows as R[], rowCount: result.rowCount ?? 0 };
         }),
       close: async () => {},
@@ -166,7 +167,7 @@ export async function openConnections(
   const openGate = async (statement: Live): Promise<void> => {
     if (!statement.gated) return;
     statement.gated = false;
-    await eye.raw.query(`SELECT pg_advisory_unlock(${PAUSE_LOCK}, ${statement.client.pid})`);
+    await eye.side.call('SELECT pg_advisory_unlock($1, $2)', [String(PAUSE_LOCK), String(statement.client.pid)]);
   };
 
   const through = (statement: Live): void => {
@@ -206,7 +207,7 @@ export async function openConnections(
       live.push(statement);
       client.inTransaction = fate.held || gated;
       if (gated)
-        await eye.raw.query(`SELECT pg_advisory_lock(${PAUSE_LOCK}, ${client.pid})`);
+        await eye.side.call('SELECT pg_advisory_lock($1, $2)', [String(PAUSE_LOCK), String(client.pid)]);
       if (client.inTransaction)
         await client.raw.query(`BEGIN; SET LOCAL model.pause = '${fate.pauseAt || ''}'; SAVEPOINT call`);
       statement.answered = work(client.side).then(

@@ -59,7 +59,7 @@ export async function comeToRest(schedule: Schedule): Promise<void> {
       continue;
     }
     // Time is all that is missing, or somebody sleeps for ever.
-    if (++idle > 4) break;
+    if (++idle > 12) break;
     await schedule.pass(idle === 1 ? 600 : LONG_MS + LEASE_MS);
   }
   const ends = (await look(schedule)).map(({ id, status }) => `${id} ${status}`).join(', ');

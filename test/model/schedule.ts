@@ -28,7 +28,8 @@ export class Schedule implements Shared {
   readonly world: World;
   readonly oracle = new Oracle();
   readonly processes: Process[] = [];
-  readonly trace: string[] = [];
+  /** Written out only if it fails. */
+  readonly trace: (() => string)[] = [];
   readonly lockClass: number;
   readonly maxAttempts: number;
   readonly #connections: Connections;
@@ -117,22 +118,22 @@ export class Schedule implements Shared {
     await this.#register(number, locked);
     const process = new Process(number, locked, this, this.stamp());
     this.processes.push(process);
-    this.trace.push(`   process ${number} is launched${locked ? ', with a lock' : ''}`);
+    this.#note(`   process ${number} is launched${locked ? ', with a lock' : ''}`);
     return process;
   }
 
   async kill(process: Process): Promise<void> {
     process.state = 'dead';
-    this.trace.push(`   process ${process.number} dies`);
+    this.#note(`   process ${process.number} dies`);
     await this.#unlock(process);
   }
 
   async pass(ms: number): Promise<void> {
     this.#now += ms;
-    this.trace.push(`   ${ms} ms pass`);
-    await this.#connections.eye.query(
-      `SELECT setval('pawl.model_time', nextval('pawl.model_time') + ${ms * 1000})`,
-    );
+    this.#note(`   ${ms} ms pass`);
+    await this.eye.call(`SELECT setval('pawl.model_time', nextval('pawl.model_time') + $1::bigint)`, [
+      String(ms * 1000),
+    ]);
   }
 
   get eye(): Connections['eye'] {
@@ -140,21 +141,23 @@ export class Schedule implements Shared {
   }
 
   async #register(number: number, locked: boolean): Promise<void> {
-    const { eye } = this.#connections;
-    if (locked) await eye.query(`SELECT pg_advisory_lock(${this.lockClass}, ${number})`);
-    await eye.query(`INSERT INTO pawl.executor (number, executor_id, locked, started_at, lease_until)
-      SELECT ${number}, 'x', ${locked}, c, c + interval '${LEASE_MS} milliseconds' FROM pawl.clock() c`);
+    await this.eye.call('SELECT pawl.model_register($1, $2, $3, $4)', [
+      String(number),
+      String(this.lockClass),
+      String(locked),
+      String(LEASE_MS),
+    ]);
   }
 
   async #unlock(process: Process): Promise<void> {
-    if (process.locked)
-      await this.eye.query(`SELECT pg_advisory_unlock(${this.lockClass}, ${process.number})`);
+    if (!process.locked) return;
+    await this.eye.call('SELECT pg_advisory_unlock($1, $2)', [String(this.lockClass), String(process.number)]);
   }
 
   async #startOver(process: Process): Promise<void> {
     await this.#unlock(process);
     const number = process.number + 100;
-    this.trace.push(`   process ${process.number} starts over as ${number}`);
+    this.#note(`   process ${process.number} starts over as ${number}`);
     await this.#register(number, process.locked);
     process.next.push(process.startOver(number, this.stamp()));
   }
@@ -219,7 +222,7 @@ export class Schedule implements Shared {
 
   /** Hands over and retires, as at a shutdown. */
   async #stop(process: Process): Promise<void> {
-    this.trace.push(`   process ${process.number} stops`);
+    this.#note(`   process ${process.number} stops`);
     process.state = 'stopping';
     for (const run of [...process.runs.values()]) run.leave();
     await this.through(process.release(process.number, false));
@@ -244,10 +247,11 @@ export class Schedule implements Shared {
     const sent = this.stamp();
     task.sent?.(sent);
     if (task.control === true && task.by !== undefined) task.by.control++;
-    const at = this.trace.push('') - 1;
+    const at = this.trace.push(() => '') - 1;
     const label = `${task.by === undefined ? 'caller' : `process ${task.by.number}`}: ${task.label}`;
     const statement = await this.#connections.send(label, task.work, fate);
-    this.trace[at] = `${sent} ${label}${lost ? ' (answer lost)' : ''}: ${statement.state}`;
+    const { state } = statement;
+    this.trace[at] = () => `${sent} ${label}: ${state}`;
     const under = { task, sent, lost: false };
     this.#underWay.set(statement, under);
     if (lost) this.#lose(under);
@@ -256,13 +260,13 @@ export class Schedule implements Shared {
 
   #lose(under: UnderWay): void {
     under.lost = true;
-    this.trace.push(`   the answer to ${under.sent} is lost`);
+    this.#note(`   the answer to ${under.sent} is lost`);
     this.#tell(under.task, (task) => task.lose());
   }
 
   async #let(statement: Statement, how: 'commit' | 'rollback' | 'cancel'): Promise<void> {
     const { sent } = this.#underWay.get(statement) as UnderWay;
-    this.trace.push(`   ${statement.state === 'paused' ? 'goes on' : how}: ${sent}`);
+    this.#note(`   ${statement.state === 'paused' ? 'goes on' : how}: ${sent}`);
     await this.#connections[how](statement);
     this.#collect();
   }
@@ -277,11 +281,11 @@ export class Schedule implements Shared {
       if (statement.error !== undefined) {
         const { code, message } = statement.error as { code?: string; message: string };
         if (!HONEST.has(code ?? message)) throw new Violation(`${statement.label}: ${message}`, { cause: statement.error });
-        this.trace.push(`${done} ${sent} failed: ${message}`);
+        this.#note(`${done} ${sent} failed: ${message}`);
         if (!under.lost) this.#tell(task, () => task.lose());
         continue;
       }
-      this.trace.push(`${done} ${sent} is done: ${told(statement.answer)}`);
+      this.trace.push(() => `${done} ${sent} is done: ${told(statement.answer)}`);
       task.seen(statement.answer, { sent, done });
       if (!under.lost) this.#tell(task, () => task.settle(statement.answer));
     }
@@ -303,9 +307,13 @@ export class Schedule implements Shared {
       if (process.paused === 0 && process.state !== 'dead') for (const what of process.inbox.splice(0)) what();
   }
 
+  #note(what: string): void {
+    this.trace.push(() => what);
+  }
+
   #pause(process: Process): void {
     process.paused = this.random.whole(3, 10);
-    this.trace.push(`   process ${process.number} is paused`);
+    this.#note(`   process ${process.number} is paused`);
   }
 }
 

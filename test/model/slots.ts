@@ -24,19 +24,28 @@ BEGIN
   RETURN timestamptz '2030-01-01 00:00:00+00' + nextval('pawl.model_time') * interval '1 microsecond';
 END $$`;
 
-const CLEAN = `DELETE FROM pawl.workflow; DELETE FROM pawl.step; DELETE FROM pawl.message; DELETE FROM pawl.event;
-DELETE FROM pawl.waiter; DELETE FROM pawl.executor; SELECT pg_advisory_unlock_all()`;
+const REGISTER = `CREATE FUNCTION pawl.model_register(p_number integer, p_class integer, p_locked boolean, p_lease_ms integer)
+RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+  IF p_locked THEN
+    PERFORM pg_advisory_lock(p_class, p_number);
+  END IF;
+  INSERT INTO pawl.executor (number, executor_id, locked, started_at, lease_until)
+  SELECT p_number, 'x', p_locked, c, c + p_lease_ms * interval '1 millisecond' FROM pawl.clock() c;
+END $$`;
+
+const CLEAN = `CREATE FUNCTION pawl.model_clean() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+  DELETE FROM pawl.workflow; DELETE FROM pawl.step; DELETE FROM pawl.message; DELETE FROM pawl.event;
+  DELETE FROM pawl.waiter; DELETE FROM pawl.executor; PERFORM pg_advisory_unlock_all();
+END $$`;
 
 export interface OpenSlot extends Slot {
-  /** Leaves nothing behind. */
-  clean(): Promise<void>;
   close(): Promise<void>;
 }
 
 async function prepare(database: Database): Promise<void> {
   await migrate(database);
   await database.query('CREATE SEQUENCE pawl.model_time');
-  await database.query(CLOCK);
+  for (const text of [CLOCK, REGISTER, CLEAN]) await database.query(text);
 }
 
 export async function openServerSlot(url: string, schema: string): Promise<OpenSlot> {
@@ -46,7 +55,6 @@ export async function openServerSlot(url: string, schema: string): Promise<OpenS
   return {
     connections,
     lockClass: schemaClass(schema),
-    clean: async () => void (await connections.eye.query(CLEAN)),
     close: async () => {
       await connections.close();
       await database.close();
@@ -81,13 +89,12 @@ export async function openEmbeddedSlot(): Promise<OpenSlot> {
   return {
     connections,
     lockClass: schemaClass('pawl'),
-    clean: async () => void (await live.exec(CLEAN)),
     close: () => live.close(),
   };
 }
 
 /** One seed, from an empty schema to an empty schema. The error of a failing one holds its schedule. */
-export async function runSeed(seed: number, slot: OpenSlot): Promise<void> {
+export async function runSeed(seed: number, slot: Slot): Promise<void> {
   const schedule = new Schedule(seed, slot);
   try {
     await schedule.disorder();
@@ -96,8 +103,8 @@ export async function runSeed(seed: number, slot: OpenSlot): Promise<void> {
   } catch (error) {
     await schedule.abandon();
     const { message } = error as Error;
-    throw new Error(`Seed ${seed}: ${message}\n${schedule.trace.join('\n')}`, { cause: error });
+    throw new Error(`Seed ${seed}: ${message}\n${schedule.trace.map((line) => line()).join('\n')}`, { cause: error });
   } finally {
-    await slot.clean();
+    await slot.connections.eye.call('SELECT pawl.model_clean()', []);
   }
 }
