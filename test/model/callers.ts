@@ -4,6 +4,8 @@ import type { Side } from './connections.ts';
 import type { Process, Offer, Shared, Task } from './process.ts';
 
 export interface Callers {
+  /** Cancelled and resumed, without a word to who runs it. */
+  move(id: string): Task[];
   actions(up: readonly Process[], send: (weight: number, make: () => Task | undefined) => void): void;
 }
 
@@ -25,6 +27,10 @@ export function createCallers(shared: Shared): Callers {
   };
 
   return {
+    move: (id) => [
+      task(`cancel ${id}`, (side) => cancel(side, [id], false)),
+      task(`resume ${id}`, (side) => resume(side, [id])),
+    ],
     actions: (up, send) => {
       for (const process of up) {
         const left = world.ids.filter((id) => !known.has(id));

@@ -10,7 +10,7 @@ const SEEDS = Number(process.env['PAWL_MODEL_SEEDS'] ?? 5000);
 const FIRST = Number(process.env['PAWL_MODEL_FIRST'] ?? 1);
 
 let database: TestDatabase;
-let slots: OpenSlot[] = [];
+const slots: OpenSlot[] = [];
 
 beforeAll(async () => {
   database = await createDatabase();

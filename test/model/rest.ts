@@ -44,7 +44,7 @@ export async function comeToRest(schedule: Schedule): Promise<void> {
   await follow(schedule, last);
   awake(await look(schedule));
   // Not every schedule needs its end.
-  if (schedule.random.chance(50)) return;
+  if (schedule.random.chance(65)) return;
   await schedule.pass(LEASE_MS + 100);
   let idle = 0;
   for (let round = 0; round < MAX_ROUNDS; round++) {

@@ -75,7 +75,10 @@ export class Schedule implements Shared {
     const { random } = this;
     const count = random.whole(2, 3);
     for (let i = 0; i < count; i++) await this.launch();
+    let coup = random.chance(70) ? random.whole(4, 14) : -1;
     for (let turns = random.whole(10, 28); turns > 0; turns--) {
+      // What takes many turns in a row is seldom reached by chance.
+      if (coup-- === 0) await (random.chance(50) ? this.#overtake() : this.#move());
       const actions = this.#actions();
       let left = random.next() * actions.reduce((sum, [weight]) => sum + weight, 0);
       const chosen = actions.find(([weight]) => (left -= weight) < 0) ?? actions[0];
@@ -218,6 +221,42 @@ export class Schedule implements Shared {
         actions.push([0.15, () => this.#stop(process)]);
     }
     return actions;
+  }
+
+  /** A process sleeps for longer than its lease; a peer takes over, and it wakes up. */
+  async #overtake(): Promise<void> {
+    const { random } = this;
+    const sleeper = random.pick(this.processes);
+    const peer = this.processes.find((each) => each !== sleeper && this.#idle(each));
+    if (sleeper.state !== 'up' || peer === undefined) return;
+    this.#pause(sleeper);
+    await this.pass(LEASE_MS + 100);
+    for (let round = 0; round < 4 && peer.next.length === 0; round++) {
+      if (!this.#connections.free || peer.control > 0) return;
+      await this.through(peer.tick());
+      await this.pass(250);
+    }
+    while (peer.next.length > 0 && this.#connections.free) await this.through(peer.next.shift() as Task);
+    if (this.#connections.free && peer.control === 0) await this.#issue(peer.claim(false), this.#fate(), false);
+    sleeper.paused = random.whole(0, 2);
+  }
+
+  /** What a process runs is cancelled, resumed and claimed by a peer, and word of it is slow. */
+  async #move(): Promise<void> {
+    const { random } = this;
+    const owner = this.processes.find((each) => each.state === 'up' && each.runs.size > 0);
+    const peer = this.processes.find((each) => each !== owner && this.#idle(each));
+    if (owner === undefined || peer === undefined) return;
+    const id = random.pick([...owner.runs.keys()]);
+    for (const task of this.#callers.move(id)) {
+      if (!this.#connections.free) return;
+      await this.#issue(task, this.#fate(), false);
+    }
+    if (this.#connections.free) await this.#issue(peer.claim(false), this.#fate(), false);
+  }
+
+  #idle(process: Process): boolean {
+    return process.state === 'up' && process.paused === 0 && process.control === 0;
   }
 
   /** Hands over and retires, as at a shutdown. */

@@ -76,8 +76,8 @@ function makeCall(random: Random, ids: readonly string[], role: number, children
     random.pick([SHORT_MS, LONG_MS, LONG_MS, null]);
   const kind = random.pick(
     below.length === 0
-      ? (['step', 'setEvent', 'send', 'recv', 'recv', 'sleep', 'start'] as const)
-      : (['step', 'setEvent', 'send', 'recv', 'getEvent', 'getEvent', 'getResult', 'getResult', 'sleep', 'start'] as const),
+      ? (['step', 'step', 'step', 'setEvent', 'setEvent', 'send', 'recv', 'recv', 'sleep', 'start'] as const)
+      : (['step', 'step', 'setEvent', 'send', 'recv', 'getEvent', 'getEvent', 'getResult', 'getResult', 'sleep', 'start'] as const),
   );
   switch (kind) {
     case 'step':
