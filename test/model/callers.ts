@@ -99,8 +99,8 @@ export function startOffer(process: Process, id: string): Offer {
       return {
         label: `start ${id}`,
         operation: { start },
-        seen: (answer) => {
-          if (extra['detached'] !== true && answer?.outcome !== 'exists') shared.oracle.started(id, process.number);
+        seen: (answer, span) => {
+          if (extra['detached'] !== true && answer?.outcome !== 'exists') shared.oracle.started(id, span);
         },
         settle: (answer) => {
           if (answer === undefined && extra['detached'] !== true) process.begin(start);

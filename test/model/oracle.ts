@@ -9,6 +9,8 @@ export interface Span {
   done: number;
   /** When it was sent first, if this is not the first time. */
   first?: number;
+  /** In whose name. */
+  executor?: number;
 }
 
 export class Violation extends Error {
@@ -85,8 +87,8 @@ export class Oracle {
       violated(`step ${stepID} of ${life} was reported as ${known}, and now as ${value}`);
   }
 
-  started(id: string, executor: number): void {
-    this.#owned(id, executor);
+  started(id: string, { executor }: Span): void {
+    if (executor !== undefined) this.#owned(id, executor);
   }
 
   claimed(workflow: ClaimedWorkflow, executor: number, done: number): void {

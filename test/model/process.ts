@@ -141,7 +141,7 @@ export class Process {
         const { answers } = answer as FlushResult;
         for (let i = 0; i < pending.length; i++) {
           const each = pending[i] as Pending;
-          each.seen(answers[i], { ...span, first: each.sent ?? span.sent });
+          each.seen(answers[i], { ...span, first: each.sent ?? span.sent, executor: number });
         }
       },
       sent: (at) => {

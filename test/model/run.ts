@@ -214,7 +214,7 @@ export class Run {
       oracle.report(this.life, stepID, valueOf(step));
       if (message !== undefined) oracle.message(message, span);
       if (event !== undefined) oracle.event(this.id, event.key, event.value as string, span);
-      if (start !== undefined) oracle.started(start.workflowID, this.process.number);
+      if (start !== undefined) oracle.started(start.workflowID, span);
     }
     if (answer === undefined) return;
     if (outcome === 'adopted' || outcome === 'value' || (outcome === 'written' && step === undefined))
