@@ -52,6 +52,11 @@ DECLARE
   v_versions text[];
   v_given_up text[];
 BEGIN
+  -- One that was declared gone, and does not know it yet, takes nothing: that would count as its next death.
+  PERFORM 1 FROM pawl.executor e WHERE e.number = p_executor AND e.gone_at IS NULL FOR KEY SHARE SKIP LOCKED;
+  IF NOT FOUND AND EXISTS (SELECT 1 FROM pawl.executor e WHERE e.number = p_executor) THEN
+    RETURN;
+  END IF;
   -- A join with the names would walk over all that others serve once per name.
   IF p_blocked THEN
     SELECT array_agg(c.id) INTO v_ids FROM (
