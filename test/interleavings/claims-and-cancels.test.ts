@@ -1,8 +1,8 @@
 // What a running workflow writes, against those who take it away: claim, cancel, resume, deletion. Both orders.
-import { describe, expect, test } from 'vitest';
-import { release } from '../../packages/core/src/store/executors.ts';
+import { afterEach, describe, expect, test } from 'vitest';
+import { declareGone, registerExecutor, release } from '../../packages/core/src/store/executors.ts';
 import { cancel, forget, resume } from '../../packages/core/src/store/lifecycle.ts';
-import { checkpoint, ending, OWNER, type Side, starting, twoConnections } from './two-connections.ts';
+import { checkpoint, ending, OWNER, PEER, type Side, starting, twoConnections } from './two-connections.ts';
 
 const sides = twoConnections();
 const { interleave, start, row, count } = sides;
@@ -202,5 +202,46 @@ describe('deletion', () => {
     const [, { answers }] = await interleave(forgetting(id), (side) => side.flush([again]));
     expect(answers).toEqual([undefined]);
     expect(await row(id)).toMatchObject({ status: 'PENDING', fence: 77 });
+  });
+});
+
+describe('a claim by an executor that was declared gone and does not know it yet', () => {
+  const launched = () =>
+    registerExecutor(sides.eye.on, PEER, false, {
+      ...{ executorID: 'peer', applicationVersion: null, host: 'here', pid: 1 },
+      leaseMs: 0,
+    });
+  afterEach(() => sides.eye.on.query('DELETE FROM pawl.executor'));
+
+  const judge = (side: Side) => declareGone(side, PEER, 0, 1, false);
+
+  test('takes nothing', async () => {
+    await launched();
+    const id = await start('w');
+    await release(sides.eye, OWNER, true);
+    expect(await judge(sides.eye)).toBe(true);
+    expect(await sides.b.claim()).toEqual([]);
+    expect(await row(id)).toMatchObject({ owner: null, due: true });
+  });
+
+  test('takes nothing while it is being judged', async () => {
+    await launched();
+    await start('w');
+    await release(sides.eye, OWNER, true);
+    await sides.a.begin();
+    await judge(sides.a);
+    expect(await sides.b.claim()).toEqual([]);
+    await sides.a.rollback();
+    expect(await sides.b.claim()).toMatchObject([{ workflowID: 'w' }]);
+  });
+
+  test('that has claimed first has what it claimed taken over, once', async () => {
+    await launched();
+    await start('w');
+    await release(sides.eye, OWNER, false);
+    const [, gone] = await interleave((side) => side.claim(), judge);
+    expect(gone).toBe(true);
+    expect(await release(sides.eye, PEER, true)).toBe(1);
+    expect(await release(sides.eye, PEER, true)).toBe(0);
   });
 });

@@ -210,6 +210,15 @@ describe('the end of the awaited workflow by others', () => {
   });
 });
 
+test('two waits of one workflow for one result, in one flush, leave one waiter', async () => {
+  await start('target');
+  await start('sleeper');
+  const looks = [0, 1].map((stepID) => waiting('sleeper', stepID, 'getResult', 'target'));
+  const { answers } = await sides.eye.flush(looks);
+  expect(answers).toMatchObject([{ outcome: 'wait' }, { outcome: 'wait' }]);
+  expect(await count('waiter', 'target')).toBe(1);
+});
+
 test('a claim of the parked waiter drops its waiters; the event that comes after needs nobody', async () => {
   await start('target');
   await waiter('getEvent', 'target');

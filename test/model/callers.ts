@@ -6,6 +6,8 @@ import type { Process, Offer, Shared, Task } from './process.ts';
 export interface Callers {
   /** Cancelled and resumed, without a word to who runs it. */
   move(id: string): Task[];
+  send(process: Process, id: string, topic: string): Task;
+  start(process: Process, id: string): Task;
   actions(up: readonly Process[], send: (weight: number, make: () => Task | undefined) => void): void;
 }
 
@@ -14,11 +16,15 @@ export function createCallers(shared: Shared): Callers {
   const known = new Set<string>();
   let messages = 0;
   const anyID = () => random.pick(known.size === 0 || random.chance(10) ? world.ids : [...known]);
-  const task = (
-    label: string,
-    work: (side: Side) => Promise<unknown>,
-    rest: Partial<Task> = {},
-  ): Task => ({ by: undefined, label, work, seen: () => {}, settle: () => {}, lose: () => {}, ...rest });
+  const task = (label: string, work: (side: Side) => Promise<unknown>, rest: Partial<Task> = {}): Task => ({
+    by: undefined,
+    label,
+    work,
+    seen: () => {},
+    settle: () => {},
+    lose: () => {},
+    ...rest,
+  });
   /** Word of it comes to the processes, or is lost. */
   const tell = (up: readonly Process[], owned: readonly Owned[]): void => {
     const [first] = up;
@@ -28,9 +34,17 @@ export function createCallers(shared: Shared): Callers {
 
   return {
     move: (id) => [
-      task(`cancel ${id}`, (side) => cancel(side, [id], false)),
+      task(`cancel ${id}`, (side) => cancel(side, [id], false), {
+        seen: (answer, span) => oracle.cancelled(answer as Owned[], span.done),
+      }),
       task(`resume ${id}`, (side) => resume(side, [id])),
     ],
+    send: (process, id, topic) =>
+      process.flush([sendOffer(shared, id, ++messages, random.chance(50), topic)]),
+    start: (process, id) => {
+      known.add(id);
+      return process.flush([startOffer(process, id)]);
+    },
     actions: (up, send) => {
       for (const process of up) {
         const left = world.ids.filter((id) => !known.has(id));
@@ -47,6 +61,7 @@ export function createCallers(shared: Shared): Callers {
       send(0.6, () => {
         const id = anyID();
         return task(`cancel ${id}`, (side) => cancel(side, [id], random.chance(30)), {
+          seen: (answer, span) => oracle.cancelled(answer as Owned[], span.done),
           settle: (answer) => tell(up, answer as Owned[]),
         });
       });
@@ -54,7 +69,10 @@ export function createCallers(shared: Shared): Callers {
         const id = anyID();
         return task(`resume ${id}`, (side) => resume(side, [id]), {
           settle: (answer) => {
-            tell(up, (answer as (Owned & { changed: boolean })[]).filter((each) => each.changed));
+            tell(
+              up,
+              (answer as (Owned & { changed: boolean })[]).filter((each) => each.changed),
+            );
             for (const process of up) if (random.chance(60)) process.ready = true;
           },
         });
@@ -79,7 +97,9 @@ export function createCallers(shared: Shared): Callers {
       });
       send(0.6, () => {
         const id = anyID();
-        return task(`hold ${id}`, (side) => side.query('SELECT FROM pawl.workflow WHERE id = $1 FOR UPDATE', [id]));
+        return task(`hold ${id}`, (side) =>
+          side.query('SELECT FROM pawl.workflow WHERE id = $1 FOR UPDATE', [id]),
+        );
       });
     },
   };

@@ -56,7 +56,8 @@ export async function check(oracle: Oracle, eye: Connections['eye']): Promise<vo
     const own = new Map(steps.filter((each) => each.wf === workflow.id).map((each) => [each.id, each]));
     for (const [stepID, value] of oracle.reported.get(life) ?? []) {
       const row = own.get(stepID);
-      if (row === undefined || row.at === null) violated(`step ${stepID} of ${life} was reported and is lost`);
+      if (row === undefined || row.at === null)
+        violated(`step ${stepID} of ${life} was reported and is lost`);
       if (valueOf(row) !== value)
         violated(`step ${stepID} of ${life} was reported as ${value} and is recorded as ${valueOf(row)}`);
     }
@@ -85,7 +86,9 @@ function wholes(oracle: Oracle, { workflows, steps, messages, events }: Tables):
     if (step.at === null || step.error !== null || step.fence === 0) continue;
     const what = `step ${step.id} of ${step.wf}`;
     if (step.kind === 'setEvent') {
-      if (!(events ?? []).some((each) => each.wf === step.wf && each.key === step.name && each.seq === step.seq))
+      if (
+        !(events ?? []).some((each) => each.wf === step.wf && each.key === step.name && each.seq === step.seq)
+      )
         violated(`${what} is there and its event is not`);
     } else if (step.kind === 'send' && !forgotten(step.target)) {
       const there = (each: MessageRow) => each.destination === step.target && each.id.endsWith(`:${step.id}`);
@@ -124,7 +127,9 @@ function inbox(oracle: Oracle, steps: readonly StepRow[], messages: readonly Mes
     if (step.fence === 0) continue;
     const own = messages.filter((each) => each.destination === step.wf && each.by === step.id);
     if (own.length !== 1 || own[0]?.body !== step.output || own[0].topic !== step.target)
-      violated(`step ${step.id} of ${step.wf} received ${step.output}, and the inbox says ${JSON.stringify(own)}`);
+      violated(
+        `step ${step.id} of ${step.wf} received ${step.output}, and the inbox says ${JSON.stringify(own)}`,
+      );
     for (const other of received) {
       if (other.wf !== step.wf || other.target !== step.target || other.fence === 0) continue;
       const later = messages.find((each) => each.destination === step.wf && each.by === other.id);
@@ -143,7 +148,9 @@ function inbox(oracle: Oracle, steps: readonly StepRow[], messages: readonly Mes
       violated(`message ${row.id} of ${row.destination} was taken by step ${row.by}, which does not have it`);
   }
   for (const miss of oracle.misses) {
-    const row = messages.find((each) => each.destination === miss.id && each.topic === miss.topic && each.by === miss.stepID);
+    const row = messages.find(
+      (each) => each.destination === miss.id && each.topic === miss.topic && each.by === miss.stepID,
+    );
     const sent = row && oracle.messages.get(`${row.destination} ${row.id}`);
     if (sent !== undefined && sent.done < miss.sent && !forgottenAfter(sent))
       violated(`${miss.life} looked for a message and did not see ${row?.id}, which was there`);

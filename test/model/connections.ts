@@ -99,14 +99,19 @@ async function connect(url: string, qualify: (text: string) => string): Promise<
       close: async () => {},
     },
   };
-  /** The store sends some statements again after an error, as it may outside of transactions. */
-  const guarded = async <T>(send: () => Promise<T>): Promise<T> => {
-    try {
-      return await send();
-    } catch (error) {
-      if (client.inTransaction) await raw.query('ROLLBACK TO call');
-      throw error;
-    }
+  let last: Promise<unknown> = Promise.resolve();
+  /** One after the other. The store sends some statements again after an error, as it may outside of transactions. */
+  const guarded = <T>(send: () => Promise<T>): Promise<T> => {
+    const answer = last.then(async () => {
+      try {
+        return await send();
+      } catch (error) {
+        if (client.inTransaction) await raw.query('ROLLBACK TO call');
+        throw error;
+      }
+    });
+    last = answer.catch(() => {});
+    return answer;
   };
   return client;
 }
@@ -139,7 +144,10 @@ export async function openConnections(
       let timer: NodeJS.Timeout | undefined;
       await Promise.race([first, new Promise((resolve) => (timer = setTimeout(resolve, 1)))]);
       clearTimeout(timer);
-      await judge(live.filter((each) => each.state === 'running' || each.state === 'blocked'), holders);
+      await judge(
+        live.filter((each) => each.state === 'running' || each.state === 'blocked'),
+        holders,
+      );
     }
   };
 
@@ -150,7 +158,7 @@ export async function openConnections(
       `{${waiting.map((each) => each.client.pid).join(',')}}`,
     ]);
     const still = new Set([eye.pid, ...holders.map((each) => each.client.pid)]);
-    for (let found = true; found; ) {
+    for (let found = true; found;) {
       found = false;
       for (const [pid, by] of rows) {
         const blockers = (by as string).slice(1, -1).split(',').filter(Boolean).map(Number);
@@ -167,7 +175,10 @@ export async function openConnections(
   const openGate = async (statement: Live): Promise<void> => {
     if (!statement.gated) return;
     statement.gated = false;
-    await eye.side.call('SELECT pg_advisory_unlock($1, $2)', [String(PAUSE_LOCK), String(statement.client.pid)]);
+    await eye.side.call('SELECT pg_advisory_unlock($1, $2)', [
+      String(PAUSE_LOCK),
+      String(statement.client.pid),
+    ]);
   };
 
   const through = (statement: Live): void => {
@@ -210,16 +221,18 @@ export async function openConnections(
         await eye.side.call('SELECT pg_advisory_lock($1, $2)', [String(PAUSE_LOCK), String(client.pid)]);
       if (client.inTransaction)
         await client.raw.query(`BEGIN; SET LOCAL model.pause = '${fate.pauseAt || ''}'; SAVEPOINT call`);
-      statement.answered = work(client.side).then(
-        (answer) => void (statement.answer = answer),
-        (error: unknown) => void (statement.error = error ?? new Error('refused')),
-      ).then(async () => {
-        await openGate(statement);
-        if (!client.inTransaction) through(statement);
-        else if (statement.error !== undefined) await end(statement, 'ROLLBACK');
-        else if (fate.held) statement.state = 'open';
-        else await end(statement, 'COMMIT');
-      });
+      statement.answered = work(client.side)
+        .then(
+          (answer) => void (statement.answer = answer),
+          (error: unknown) => void (statement.error = error ?? new Error('refused')),
+        )
+        .then(async () => {
+          await openGate(statement);
+          if (!client.inTransaction) through(statement);
+          else if (statement.error !== undefined) await end(statement, 'ROLLBACK');
+          else if (fate.held) statement.state = 'open';
+          else await end(statement, 'COMMIT');
+        });
       await settle();
       return statement;
     },
@@ -239,7 +252,7 @@ export async function openConnections(
     cancel: async (statement) => {
       const one = statement as Live;
       one.state = 'running';
-      await eye.raw.query(`SELECT pg_cancel_backend(${one.client.pid})`);
+      await eye.side.call('SELECT pg_cancel_backend($1)', [String(one.client.pid)]);
       await one.answered;
       await again();
     },

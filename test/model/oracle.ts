@@ -1,6 +1,6 @@
 // The oracle: from the answers of the statements, in the order in which they were sent and committed, it knows what
 // must be there. It sees every answer, also those that no executor got. Knows nothing of SQL.
-import type { ClaimedWorkflow } from '../../packages/core/src/store/lifecycle.ts';
+import type { ClaimedWorkflow, Owned } from '../../packages/core/src/store/lifecycle.ts';
 import type { Answer, MessagePart } from '../../packages/core/src/store/operations.ts';
 
 /** When a statement was sent, and when its commit was known: one that was sent after another's commit came after it. */
@@ -74,6 +74,7 @@ export class Oracle {
   readonly #gone = new Set<number>();
   readonly #sentAt = new Map<string, number>();
   readonly #invalid = new Set<string>();
+  readonly #cancelled = new Map<string, number>();
   readonly #closed = new Set<string>();
 
   /** The record of a step, by whoever tells: all tell the same. */
@@ -104,7 +105,8 @@ export class Oracle {
     this.claims.push({ life, id, fence, journal });
     this.passed(life, fence, done, 'claimed');
     const deaths = [...(this.#owners.get(id) ?? [])].filter((owner) => this.#gone.has(owner)).length;
-    if (attempts > deaths) violated(`${life} counts ${attempts} attempts after ${deaths} deaths of its owners`);
+    if (attempts > deaths)
+      violated(`${life} counts ${attempts} attempts after ${deaths} deaths of its owners`);
   }
 
   /** From here on no fence below this one may write. */
@@ -114,13 +116,24 @@ export class Oracle {
     this.#fences.set(life, list);
   }
 
+  /** From here on nothing of this fence is written, but what is kept. */
+  cancelled(owned: readonly Owned[], done: number): void {
+    for (const { workflowID, fence } of owned)
+      this.#cancelled.set(
+        `${workflowID} ${fence}`,
+        Math.min(done, this.#cancelled.get(`${workflowID} ${fence}`) ?? done),
+      );
+  }
+
   declaredGone(executor: number): void {
     this.#gone.add(executor);
   }
 
   /** An operation that says it was written just now, not by an earlier run of itself. */
-  wrote(life: string, fence: number, span: Span, what: string): void {
+  wrote(life: string, id: string, fence: number, span: Span, what: string): void {
     if (this.#closed.has(life)) return;
+    if ((this.#cancelled.get(`${id} ${fence}`) ?? Infinity) < (span.first ?? span.sent))
+      violated(`${what} was written after ${life} was cancelled`);
     for (const limit of this.#fences.get(life) ?? [])
       if (limit.fence > fence && limit.done < (span.first ?? span.sent))
         violated(`${what} under fence ${fence} was written after ${life} was ${limit.why} (${limit.fence})`);
@@ -162,7 +175,8 @@ export class Oracle {
     const step = `${life} ${stepID}`;
     if (answer.outcome === 'wait') {
       const missed = sets.find((each) => each.done < span.sent);
-      if (missed !== undefined) violated(`${life} did not see ${missed.value}, which ${name} was set to before`);
+      if (missed !== undefined)
+        violated(`${life} did not see ${missed.value}, which ${name} was set to before`);
       this.#missedAt.set(step, Math.max(this.#missedAt.get(step) ?? 0, span.sent));
       return;
     }

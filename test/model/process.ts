@@ -235,6 +235,7 @@ export class Process {
           timeoutError: 'late',
         }),
       seen: (answer, span) => {
+        shared.oracle.cancelled((answer as TickResult).cancelled, span.done);
         if (!(answer as TickResult).lost && span.done > this.renewed.done)
           this.renewed = { done: span.done, now: Math.max(sentAt, this.renewed.now) };
       },
@@ -279,7 +280,8 @@ export class Process {
     for (const { workflowID, key } of result.events)
       poke((call) => call.kind === 'getEvent' && call.of === workflowID && call.key === key);
     for (const run of this.runs.values())
-      for (const each of run.calls) if (each.deadline !== null && each.deadline <= (result.clock ?? 0)) run.poke(each);
+      for (const each of run.calls)
+        if (each.deadline !== null && each.deadline <= (result.clock ?? 0)) run.poke(each);
     this.tellCancelled(
       result.cancelled.map(({ workflowID, executor, fence }) => ({ workflowID, executor, fence })),
     );
@@ -319,14 +321,18 @@ export class Process {
   }
 
   wake(): Task {
-    return this.#task('wake', (side) => wake(side), (answer) => {
-      for (const { executor, workflowID } of answer as { executor: number; workflowID: string }[]) {
-        if (executor < 0) this.next.push(this.wake());
-        else if (executor === 0) {
-          for (const each of this.shared.processes) if (this.shared.random.chance(60)) each.ready = true;
-        } else this.hint(executor, workflowID);
-      }
-    });
+    return this.#task(
+      'wake',
+      (side) => wake(side),
+      (answer) => {
+        for (const { executor, workflowID } of answer as { executor: number; workflowID: string }[]) {
+          if (executor < 0) this.next.push(this.wake());
+          else if (executor === 0) {
+            for (const each of this.shared.processes) if (this.shared.random.chance(60)) each.ready = true;
+          } else this.hint(executor, workflowID);
+        }
+      },
+    );
   }
 
   #judge(suspect: number, armed: number): Task {
@@ -372,11 +378,17 @@ export class Process {
       .flat()
       .flatMap(({ operation: { start } }) => (start === undefined ? [] : [start.workflowID]));
     const known = [...this.runs.keys(), ...starting];
-    return this.#task('disown', (side) => disown(side, this.number, known, 3000), () => (this.ready = true));
+    return this.#task(
+      'disown',
+      (side) => disown(side, this.number, known, 3000),
+      () => (this.ready = true),
+    );
   }
 
   #noticed(ids: string[]): Task {
-    return this.#task(`cancellation of ${ids.join(' ')} noticed`, (side) => cancelNoticed(side, this.number, ids));
+    return this.#task(`cancellation of ${ids.join(' ')} noticed`, (side) =>
+      cancelNoticed(side, this.number, ids),
+    );
   }
 
   block(run: Run): Task {
@@ -389,7 +401,11 @@ export class Process {
     return this.#task(`retire ${this.number}`, (side) => retire(side, this.number));
   }
 
-  #task(label: string, work: (side: Side) => Promise<unknown>, settle: (answer: unknown) => void = () => {}): Task {
+  #task(
+    label: string,
+    work: (side: Side) => Promise<unknown>,
+    settle: (answer: unknown) => void = () => {},
+  ): Task {
     return { by: this, control: true, label, work, seen: () => {}, settle, lose: () => {} };
   }
 

@@ -114,4 +114,3 @@ async function help(
   if (stopped.length > 0) last.ready = true;
   return offers.length > 0 || stopped.length > 0;
 }
-

@@ -106,6 +106,10 @@ export class Run {
     return this.#busy === 0 && left.length > 0 && left.every((each) => each.state === 'waiting');
   }
 
+  get waits(): readonly CallState[] {
+    return this.calls.filter((each) => each.state === 'waiting');
+  }
+
   park(): void {
     this.#wantsToPark = true;
   }
@@ -124,12 +128,7 @@ export class Run {
     return this.calls.filter((each) => each.stage === stage && each.state !== 'done');
   }
 
-  #offer(
-    label: string,
-    keys: readonly string[],
-    call: CallState | undefined,
-    write: () => Written,
-  ): Offer {
+  #offer(label: string, keys: readonly string[], call: CallState | undefined, write: () => Written): Offer {
     return {
       keys: [this.id, ...keys],
       make: () => {
@@ -145,7 +144,7 @@ export class Run {
           label: `${this.id}${label}`,
           seen: (answer, span) => {
             if (answer === undefined || answer.outcome === 'value' || answer.outcome === 'wait')
-              oracle.wrote(this.life, this.fence, span, `${this.id}${label}`);
+              oracle.wrote(this.life, this.id, this.fence, span, `${this.id}${label}`);
             seen(answer, span);
           },
           settle: (answer) => {
@@ -252,8 +251,7 @@ export class Run {
       default:
         this.leave();
     }
-    if (part.start !== undefined && answer === undefined)
-      this.process.begin(part.start);
+    if (part.start !== undefined && answer === undefined) this.process.begin(part.start);
   }
 
   #part(state: CallState, attempt: boolean): Part {
@@ -272,7 +270,14 @@ export class Run {
       case 'send': {
         if (refusal !== undefined) return step({ target: call.to });
         const id = `${this.nonce}:${stepID}`;
-        const message = { destination: call.to, id, topic: call.topic, body: id, sender: this.id, park: call.park };
+        const message = {
+          destination: call.to,
+          id,
+          topic: call.topic,
+          body: id,
+          sender: this.id,
+          park: call.park,
+        };
         shared.oracle.sending(message, shared.stamp());
         return { ...step({ target: call.to }), message };
       }

@@ -6,6 +6,7 @@ import { type Callers, createCallers } from './callers.ts';
 import type { Connections, Fate, Statement } from './connections.ts';
 import { Oracle, Violation } from './oracle.ts';
 import { Process, type Shared, type Task } from './process.ts';
+import type { Run } from './run.ts';
 import { LEASE_MS, makeWorld, NAME, VERSION, type World } from './world.ts';
 
 export interface Slot {
@@ -75,17 +76,25 @@ export class Schedule implements Shared {
     const { random } = this;
     const count = random.whole(2, 3);
     for (let i = 0; i < count; i++) await this.launch();
-    let coup = random.chance(70) ? random.whole(4, 14) : -1;
+    // What takes several turns in a row is seldom reached by chance: it comes at once, from some turn on.
+    let coup: (() => Promise<boolean>) | undefined = random.pick([
+      undefined,
+      () => this.#overtake(),
+      () => this.#move(),
+      () => this.#parkMeanwhile(),
+      () => this.#parkMeanwhile(),
+    ]);
+    let peace = random.whole(3, 12);
     for (let turns = random.whole(10, 28); turns > 0; turns--) {
-      // What takes many turns in a row is seldom reached by chance.
-      if (coup-- === 0) await (random.chance(50) ? this.#overtake() : this.#move());
+      if (peace-- <= 0 && coup !== undefined && (await coup())) coup = undefined;
       const actions = this.#actions();
       let left = random.next() * actions.reduce((sum, [weight]) => sum + weight, 0);
       const chosen = actions.find(([weight]) => (left -= weight) < 0) ?? actions[0];
       await chosen?.[1]();
       for (const process of this.processes) if (process.paused > 0) process.paused--;
       this.#deliver();
-      for (const process of this.processes) if (process.lost && process.state === 'up') await this.#startOver(process);
+      for (const process of this.processes)
+        if (process.lost && process.state === 'up') await this.#startOver(process);
     }
     await this.drain();
   }
@@ -94,7 +103,8 @@ export class Schedule implements Shared {
   async drain(): Promise<void> {
     for (let live = this.#connections.live; live.length > 0; live = this.#connections.live) {
       const next = live.find((each) => each.state === 'open' || each.state === 'paused');
-      if (next === undefined) throw new Error(`Stuck: ${live.map((each) => `${each.label} ${each.state}`).join('; ')}`);
+      if (next === undefined)
+        throw new Error(`Stuck: ${live.map((each) => `${each.label} ${each.state}`).join('; ')}`);
       await this.#let(next, 'commit');
     }
   }
@@ -154,7 +164,10 @@ export class Schedule implements Shared {
 
   async #unlock(process: Process): Promise<void> {
     if (!process.locked) return;
-    await this.eye.call('SELECT pg_advisory_unlock($1, $2)', [String(this.lockClass), String(process.number)]);
+    await this.eye.call('SELECT pg_advisory_unlock($1, $2)', [
+      String(this.lockClass),
+      String(process.number),
+    ]);
   }
 
   async #startOver(process: Process): Promise<void> {
@@ -174,7 +187,8 @@ export class Schedule implements Shared {
         actions.push([4, () => this.#let(statement, 'commit')]);
       if (statement.state === 'open') actions.push([0.6, () => this.#let(statement, 'rollback')]);
       if (statement.state === 'blocked') actions.push([0.3, () => this.#let(statement, 'cancel')]);
-      if (under?.task.by !== undefined && !under.lost) actions.push([0.5, () => Promise.resolve(this.#lose(under))]);
+      if (under?.task.by !== undefined && !under.lost)
+        actions.push([0.5, () => Promise.resolve(this.#lose(under))]);
     }
     actions.push([0.8, () => this.pass(random.pick([10, 40, 600, 1100, 3000]))]);
     for (const process of this.processes) {
@@ -202,13 +216,7 @@ export class Schedule implements Shared {
         if (offers.length > 0) send(5, () => process.flush(this.#some(offers)));
         if (process.again.length > 0) send(3, () => process.flushAgain());
         const parkable = [...process.runs.values()].filter((run) => run.parkable);
-        if (parkable.length > 0)
-          send(3, () => {
-            const run = random.pick(parkable);
-            run.park();
-            const mine = process.offers().filter((each) => run.ready().length > 0 && each.keys[0] === run.id);
-            return mine.length === 0 ? undefined : process.flush(mine);
-          });
+        if (parkable.length > 0) send(3, () => this.#park(process, random.pick(parkable)));
       }
       if (process.control > 0) continue;
       send(process.ready ? 3 : 0.2, () => process.claim(random.chance(15), random.pick([1, 100])));
@@ -224,35 +232,72 @@ export class Schedule implements Shared {
   }
 
   /** A process sleeps for longer than its lease; a peer takes over, and it wakes up. */
-  async #overtake(): Promise<void> {
+  async #overtake(): Promise<boolean> {
     const { random } = this;
     const sleeper = random.pick(this.processes);
     const peer = this.processes.find((each) => each !== sleeper && this.#idle(each));
-    if (sleeper.state !== 'up' || peer === undefined) return;
+    if (sleeper.state !== 'up' || sleeper.runs.size === 0 || peer === undefined) return false;
     this.#pause(sleeper);
     await this.pass(LEASE_MS + 100);
     for (let round = 0; round < 4 && peer.next.length === 0; round++) {
-      if (!this.#connections.free || peer.control > 0) return;
+      if (!this.#connections.free || peer.control > 0) return true;
       await this.through(peer.tick());
       await this.pass(250);
     }
     while (peer.next.length > 0 && this.#connections.free) await this.through(peer.next.shift() as Task);
-    if (this.#connections.free && peer.control === 0) await this.#issue(peer.claim(false), this.#fate(), false);
+    if (this.#connections.free && peer.control === 0)
+      await this.#issue(peer.claim(false), this.#fate(), false);
     sleeper.paused = random.whole(0, 2);
+    return true;
   }
 
   /** What a process runs is cancelled, resumed and claimed by a peer, and word of it is slow. */
-  async #move(): Promise<void> {
+  async #move(): Promise<boolean> {
     const { random } = this;
     const owner = this.processes.find((each) => each.state === 'up' && each.runs.size > 0);
     const peer = this.processes.find((each) => each !== owner && this.#idle(each));
-    if (owner === undefined || peer === undefined) return;
+    if (owner === undefined || peer === undefined) return false;
     const id = random.pick([...owner.runs.keys()]);
     for (const task of this.#callers.move(id)) {
-      if (!this.#connections.free) return;
+      if (!this.#connections.free) return true;
       await this.#issue(task, this.#fate(), false);
     }
-    if (this.#connections.free) await this.#issue(peer.claim(false), this.#fate(), false);
+    if (this.#connections.free && peer.control === 0)
+      await this.#issue(peer.claim(false), this.#fate(), false);
+    return true;
+  }
+
+  /** A workflow parks while what it waits for happens, in any order. */
+  async #parkMeanwhile(): Promise<boolean> {
+    const { random } = this;
+    for (const process of this.processes) {
+      const run = [...process.runs.values()].find((each) => each.parkable);
+      if (!this.#idle(process) || run === undefined || process.flushing > 1) continue;
+      const { call } = run.waits[0] as Run['calls'][number];
+      const cause = (): Task | undefined => {
+        const other = random.pick(this.processes.filter((each) => this.#idle(each)));
+        if (call.kind === 'recv') return this.#callers.send(other, run.id, call.topic);
+        if (call.kind !== 'getEvent' && call.kind !== 'getResult') return undefined;
+        const runner = this.processes.find((each) => this.#idle(each) && each.runs.has(call.of));
+        if (runner === undefined) return this.#callers.start(other, call.of);
+        const offers = runner.offers().filter((each) => each.keys[0] === call.of);
+        return offers.length === 0 ? undefined : runner.flush(offers);
+      };
+      const turns = [cause, () => this.#park(process, run), cause].slice(random.whole(0, 1));
+      for (const make of turns) {
+        const task = this.#connections.free ? make() : undefined;
+        if (task !== undefined) await this.#issue(task, this.#fate(), false);
+      }
+      return true;
+    }
+    return false;
+  }
+
+  #park(process: Process, run: Run): Task | undefined {
+    if (!run.parkable) return undefined;
+    run.park();
+    const offers = process.offers().filter((each) => each.keys[0] === run.id);
+    return offers.length === 0 ? undefined : process.flush(offers);
   }
 
   #idle(process: Process): boolean {
@@ -319,7 +364,8 @@ export class Schedule implements Shared {
       const done = this.stamp();
       if (statement.error !== undefined) {
         const { code, message } = statement.error as { code?: string; message: string };
-        if (!HONEST.has(code ?? message)) throw new Violation(`${statement.label}: ${message}`, { cause: statement.error });
+        if (!HONEST.has(code ?? message))
+          throw new Violation(`${statement.label}: ${message}`, { cause: statement.error });
         this.#note(`${done} ${sent} failed: ${message}`);
         if (!under.lost) this.#tell(task, () => task.lose());
         continue;
@@ -343,7 +389,8 @@ export class Schedule implements Shared {
 
   #deliver(): void {
     for (const process of this.processes)
-      if (process.paused === 0 && process.state !== 'dead') for (const what of process.inbox.splice(0)) what();
+      if (process.paused === 0 && process.state !== 'dead')
+        for (const what of process.inbox.splice(0)) what();
   }
 
   #note(what: string): void {

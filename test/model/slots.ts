@@ -9,6 +9,7 @@ import { check } from './checks.ts';
 import { type Connections, openConnections, type Statement } from './connections.ts';
 import { comeToRest } from './rest.ts';
 import { Schedule, type Slot } from './schedule.ts';
+import { LEASE_MS } from './world.ts';
 
 // Time is what the schedule makes it, and no two looks at the clock are the same; at some looks a statement waits.
 const CLOCK = `CREATE OR REPLACE FUNCTION pawl.clock() RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
@@ -43,6 +44,10 @@ export interface OpenSlot extends Slot {
 }
 
 async function prepare(database: Database): Promise<void> {
+  // No lease is over before the server has been up for as long.
+  await database.query(
+    `SELECT pg_sleep(greatest(0, extract(epoch FROM pg_postmaster_start_time() - clock_timestamp()) + ${LEASE_MS / 1000}))`,
+  );
   await migrate(database);
   await database.query('CREATE SEQUENCE pawl.model_time');
   for (const text of [CLOCK, REGISTER, CLEAN]) await database.query(text);
@@ -103,7 +108,9 @@ export async function runSeed(seed: number, slot: Slot): Promise<void> {
   } catch (error) {
     await schedule.abandon();
     const { message } = error as Error;
-    throw new Error(`Seed ${seed}: ${message}\n${schedule.trace.map((line) => line()).join('\n')}`, { cause: error });
+    throw new Error(`Seed ${seed}: ${message}\n${schedule.trace.map((line) => line()).join('\n')}`, {
+      cause: error,
+    });
   } finally {
     await slot.connections.eye.call('SELECT pawl.model_clean()', []);
   }

@@ -72,12 +72,23 @@ function makeProgram(random: Random, ids: readonly string[], role: number): Prog
 
 function makeCall(random: Random, ids: readonly string[], role: number, children: readonly string[]): Call {
   const below = [...ids.slice(role + 1), ...children];
-  const timeoutMs = (): number | null =>
-    random.pick([SHORT_MS, LONG_MS, LONG_MS, null]);
+  const timeoutMs = (): number | null => random.pick([SHORT_MS, LONG_MS, LONG_MS, null]);
   const kind = random.pick(
     below.length === 0
       ? (['step', 'step', 'step', 'setEvent', 'setEvent', 'send', 'recv', 'recv', 'sleep', 'start'] as const)
-      : (['step', 'step', 'setEvent', 'send', 'recv', 'getEvent', 'getEvent', 'getResult', 'getResult', 'sleep', 'start'] as const),
+      : ([
+          'step',
+          'step',
+          'setEvent',
+          'send',
+          'recv',
+          'getEvent',
+          'getEvent',
+          'getResult',
+          'getResult',
+          'sleep',
+          'start',
+        ] as const),
   );
   switch (kind) {
     case 'step':
