@@ -209,7 +209,7 @@ describe('a claim by an executor that was declared gone and does not know it yet
   const launched = () =>
     registerExecutor(sides.eye.on, PEER, false, {
       ...{ executorID: 'peer', applicationVersion: null, host: 'here', pid: 1 },
-      leaseMs: 0,
+      ...{ leaseMs: 0, served: [], anyVersion: false },
     });
   afterEach(() => sides.eye.on.query('DELETE FROM pawl.executor'));
 

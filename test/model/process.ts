@@ -7,6 +7,7 @@ import {
   HANDED_OVER,
   release,
   retire,
+  strand,
   tick,
   type TickResult,
 } from '../../packages/core/src/store/executors.ts';
@@ -173,7 +174,7 @@ export class Process {
     }
   }
 
-  claim(includeBlocked: boolean, limit = 100): Task {
+  claim(blocked: boolean, limit = 100): Task {
     const { number, shared } = this;
     this.claiming++;
     this.ready = false;
@@ -187,7 +188,7 @@ export class Process {
           limit,
           served: [{ name: NAME, version: VERSION, maxRecoveryAttempts: shared.maxAttempts }],
           anyVersion: false,
-          includeBlocked,
+          blocked,
         }),
       seen: (answer, span) => {
         for (const each of answer as ClaimedWorkflow[]) shared.oracle.claimed(each, number, span.done);
@@ -233,6 +234,7 @@ export class Process {
           alone: false,
           awaited: this.#awaited(),
           timeoutError: 'late',
+          served: undefined,
         }),
       seen: (answer, span) => {
         shared.oracle.cancelled((answer as TickResult).cancelled, span.done);
@@ -270,6 +272,7 @@ export class Process {
     }
     if (result.ready) this.ready = true;
     if (result.fired) this.next.push(this.wake());
+    if (result.stranded) this.next.push(this.strand());
     const poke = (matches: (call: Run['calls'][number]['call'], run: Run) => boolean): void => {
       for (const run of this.runs.values())
         for (const each of run.calls) if (matches(each.call, run)) run.poke(each);
@@ -332,6 +335,14 @@ export class Process {
           } else this.hint(executor, workflowID);
         }
       },
+    );
+  }
+
+  strand(): Task {
+    return this.#task(
+      'strand',
+      (side) => strand(side, this.number, 0, 100),
+      () => (this.ready = true),
     );
   }
 

@@ -110,7 +110,7 @@ async function help(
   const stopped = left
     .filter((each) => each.blocked || !['PENDING', 'RESERVED'].includes(each.status))
     .map((each) => each.id);
-  if (stopped.length > 0) await schedule.eye.query('SELECT pawl.resume($1)', [stopped]);
+  if (stopped.length > 0) await schedule.eye.query(`SELECT pawl.resume($1, '{}', '{}')`, [stopped]);
   if (stopped.length > 0) last.ready = true;
   return offers.length > 0 || stopped.length > 0;
 }

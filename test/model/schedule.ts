@@ -224,6 +224,7 @@ export class Schedule implements Shared {
         send(3, () => process.next.splice(random.whole(0, process.next.length - 1), 1)[0]);
       send(1.2, () => process.tick());
       const runs = [...process.runs.values()];
+      send(0.15, () => process.strand());
       if (runs.length > 0) send(0.15, () => process.block(random.pick(runs)));
       if (process.flushing === 0 && process.again.length === 0 && process.claiming === 0)
         actions.push([0.15, () => this.#stop(process)]);

@@ -30,8 +30,8 @@ RETURNS void LANGUAGE plpgsql AS $$ BEGIN
   IF p_locked THEN
     PERFORM pg_advisory_lock(p_class, p_number);
   END IF;
-  INSERT INTO pawl.executor (number, executor_id, locked, started_at, lease_until)
-  SELECT p_number, 'x', p_locked, c, c + p_lease_ms * interval '1 millisecond' FROM pawl.clock() c;
+  INSERT INTO pawl.executor (number, executor_id, names, versions, locked, started_at, lease_until)
+  SELECT p_number, 'x', '{job}', '{1}', p_locked, c, c + p_lease_ms * interval '1 millisecond' FROM pawl.clock() c;
 END $$`;
 
 const CLEAN = `CREATE FUNCTION pawl.model_clean() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
