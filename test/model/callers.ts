@@ -1,7 +1,8 @@
 // Callers from outside: they start, send, cancel, resume, fork and forget, and hold rows in transactions of their own.
 import { cancel, forget, fork, type Owned, resume } from '../../packages/core/src/store/lifecycle.ts';
 import type { Side } from './connections.ts';
-import type { Process, Offer, Shared, Task } from './process.ts';
+import type { Process } from './process.ts';
+import type { Offer, Shared, Task } from './tasks.ts';
 
 export interface Callers {
   /** Cancelled and resumed, without a word to who runs it. */

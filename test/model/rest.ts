@@ -1,7 +1,8 @@
 // After the disorder: nobody is left asleep; then one process takes over and brings every workflow to its end.
 import { sendOffer, startOffer } from './callers.ts';
 import { violated } from './oracle.ts';
-import type { Process, Task } from './process.ts';
+import type { Process } from './process.ts';
+import type { Task } from './tasks.ts';
 import type { Schedule } from './schedule.ts';
 import { LEASE_MS, LONG_MS } from './world.ts';
 

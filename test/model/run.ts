@@ -2,7 +2,8 @@
 import type { ClaimedWorkflow } from '../../packages/core/src/store/lifecycle.ts';
 import type { Answer, Operation, StepPart } from '../../packages/core/src/store/operations.ts';
 import { lifeOf, type Span, valueOf, violated } from './oracle.ts';
-import type { Offer, Process } from './process.ts';
+import type { Process } from './process.ts';
+import type { Offer } from './tasks.ts';
 import { type Call, NAME } from './world.ts';
 
 interface CallState {
@@ -55,10 +56,10 @@ export class Run {
   #seq = 0;
   #wantsToPark = false;
 
-  constructor(
-    readonly process: Process,
-    { workflowID, nonce, fence, journal }: RunStart,
-  ) {
+  readonly process: Process;
+
+  constructor(process: Process, { workflowID, nonce, fence, journal }: RunStart) {
+    this.process = process;
     this.id = workflowID;
     this.nonce = nonce;
     this.fence = fence;

@@ -4,8 +4,10 @@ import type { StartPart } from '../../packages/core/src/store/operations.ts';
 import { createRandom, type Random } from '../determinism/random.ts';
 import { type Callers, createCallers } from './callers.ts';
 import type { Connections, Fate, Statement } from './connections.ts';
+import { fate, some, told } from './fates.ts';
 import { Oracle, Violation } from './oracle.ts';
-import { Process, type Shared, type Task } from './process.ts';
+import { Process } from './process.ts';
+import type { Shared, Task } from './tasks.ts';
 import type { Run } from './run.ts';
 import { LEASE_MS, makeWorld, NAME, VERSION, type World } from './world.ts';
 
@@ -40,10 +42,10 @@ export class Schedule implements Shared {
   #now = 0;
   #starts = 0;
 
-  constructor(
-    readonly seed: number,
-    slot: Slot,
-  ) {
+  readonly seed: number;
+
+  constructor(seed: number, slot: Slot) {
+    this.seed = seed;
     this.random = createRandom(seed);
     this.world = makeWorld(seed, this.random);
     this.#connections = slot.connections;
@@ -127,7 +129,8 @@ export class Schedule implements Shared {
 
   async launch(): Promise<Process> {
     const number = this.processes.length + 1;
-    const locked = this.random.chance(60);
+    // A session does not stand in its own way.
+    const locked = this.random.chance(60) && this.#connections.concurrent;
     await this.#register(number, locked);
     const process = new Process(number, locked, this, this.stamp());
     this.processes.push(process);
@@ -204,7 +207,8 @@ export class Schedule implements Shared {
         weight,
         async () => {
           const task = make();
-          if (task !== undefined) await this.#issue(task, this.#fate(), random.chance(12));
+          if (task !== undefined)
+            await this.#issue(task, fate(this.random, this.#connections), random.chance(12));
         },
       ]);
     };
@@ -213,7 +217,7 @@ export class Schedule implements Shared {
     for (const process of up) {
       const offers = process.offers();
       if (process.flushing < 2) {
-        if (offers.length > 0) send(5, () => process.flush(this.#some(offers)));
+        if (offers.length > 0) send(5, () => process.flush(some(random, offers)));
         if (process.again.length > 0) send(3, () => process.flushAgain());
         const parkable = [...process.runs.values()].filter((run) => run.parkable);
         if (parkable.length > 0) send(3, () => this.#park(process, random.pick(parkable)));
@@ -247,7 +251,7 @@ export class Schedule implements Shared {
     }
     while (peer.next.length > 0 && this.#connections.free) await this.through(peer.next.shift() as Task);
     if (this.#connections.free && peer.control === 0)
-      await this.#issue(peer.claim(false), this.#fate(), false);
+      await this.#issue(peer.claim(false), fate(this.random, this.#connections), false);
     sleeper.paused = random.whole(0, 2);
     return true;
   }
@@ -261,10 +265,10 @@ export class Schedule implements Shared {
     const id = random.pick([...owner.runs.keys()]);
     for (const task of this.#callers.move(id)) {
       if (!this.#connections.free) return true;
-      await this.#issue(task, this.#fate(), false);
+      await this.#issue(task, fate(this.random, this.#connections), false);
     }
     if (this.#connections.free && peer.control === 0)
-      await this.#issue(peer.claim(false), this.#fate(), false);
+      await this.#issue(peer.claim(false), fate(this.random, this.#connections), false);
     return true;
   }
 
@@ -287,7 +291,7 @@ export class Schedule implements Shared {
       const turns = [cause, () => this.#park(process, run), cause].slice(random.whole(0, 1));
       for (const make of turns) {
         const task = this.#connections.free ? make() : undefined;
-        if (task !== undefined) await this.#issue(task, this.#fate(), false);
+        if (task !== undefined) await this.#issue(task, fate(this.random, this.#connections), false);
       }
       return true;
     }
@@ -315,26 +319,13 @@ export class Schedule implements Shared {
     await this.kill(process);
   }
 
-  #some<T>(from: readonly T[]): T[] {
-    const { random } = this;
-    if (random.chance(50)) return [...from];
-    const some = from.filter(() => random.chance(50));
-    return some.length === 0 ? [random.pick(from)] : some;
-  }
-
-  #fate(): Fate {
-    if (!this.#connections.concurrent) return { held: false, pauseAt: 0 };
-    const { random } = this;
-    return { held: random.chance(35), pauseAt: random.chance(20) ? random.whole(1, 3) : 0 };
-  }
-
-  async #issue(task: Task, fate: Fate, lost: boolean): Promise<void> {
+  async #issue(task: Task, how: Fate, lost: boolean): Promise<void> {
     const sent = this.stamp();
     task.sent?.(sent);
     if (task.control === true && task.by !== undefined) task.by.control++;
     const at = this.trace.push(() => '') - 1;
     const label = `${task.by === undefined ? 'caller' : `process ${task.by.number}`}: ${task.label}`;
-    const statement = await this.#connections.send(label, task.work, fate);
+    const statement = await this.#connections.send(label, task.work, how);
     const { state } = statement;
     this.trace[at] = () => `${sent} ${label}: ${state}`;
     const under = { task, sent, lost: false };
@@ -402,10 +393,4 @@ export class Schedule implements Shared {
     process.paused = this.random.whole(3, 10);
     this.#note(`   process ${process.number} is paused`);
   }
-}
-
-/** An answer in the trace. */
-function told(answer: unknown): string {
-  const text = JSON.stringify(answer, (_, value: unknown) => (value === null ? undefined : value)) ?? '';
-  return text.length > 300 ? `${text.slice(0, 300)}…` : text;
 }

@@ -14,7 +14,7 @@ export type Call =
   | { kind: 'start' };
 
 /** Stages, one after the other; the calls of a stage run side by side. */
-export type Program = readonly (readonly Call[])[];
+type Program = readonly (readonly Call[])[];
 
 export interface World {
   /** Those that callers start. */
