@@ -22,6 +22,32 @@ test('Ctrl-C stops the shop with it, in order', async () => {
   await expect(fetch(shop.url)).rejects.toThrow();
 });
 
+test('a shop that is asked to stop with orders under way goes in order, and the next one goes on with them', async () => {
+  const shop = await startShop();
+  const order = (key: string) =>
+    fetch(`${shop.url}/orders`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'Idempotency-Key': key },
+      body: JSON.stringify({ product: 'widget' }),
+    });
+  const orders = Array.from({ length: 5 }, (_, i) => order(`before-${i}`));
+  const first = (await orders[0]) as Response;
+  expect(first.status).toBe(201);
+  const pid = shop.pid!;
+  process.kill(pid, 'SIGTERM');
+  await expect.poll(() => shop.log.some((line) => line.includes('process 1 died: exit code 0'))).toBe(true);
+  for (const answer of await Promise.all(orders)) expect([201, 503]).toContain(answer.status);
+  await expect.poll(() => shop.pid ?? pid, { timeout: 60_000 }).not.toBe(pid);
+  const { orderID } = (await first.json()) as { orderID: string };
+  const again = await order('before-0');
+  expect(again.status).toBe(201);
+  expect(await again.json()).toMatchObject({ orderID });
+  const status = await fetch(`${shop.url}/workflows/${orderID}`);
+  expect(await status.json()).toMatchObject({ status: 'PENDING' });
+  for (let i = 1; i < orders.length; i++) expect((await order(`before-${i}`)).status).toBe(201);
+  await shop.stop();
+}, 120_000);
+
 test('a shop that cannot start ends the supervisor, which says why', async () => {
   const unreachable = 'postgres://nobody@127.0.0.1:1/none';
   await expect(startShop({ databaseURL: unreachable })).rejects.toThrow('The shop did not start');

@@ -53,13 +53,14 @@ test(
     const steps = await anyone?.call('result', 'all-along');
     const { orders, mostAttempts } = await load.finish();
     const notes = fleet.notes();
-    const took = kills.map((kill) => takeover(notes, kill));
+    // One that ran nothing at that moment leaves nothing to take over.
+    const took = kills.map((kill) => takeover(notes, kill)).filter(Number.isFinite);
     console.log(
       `${orders} orders, a workflow of ${steps} steps, ${KILLS} kills; taken over after ${took.join(', ')} ms; ` +
         `at most ${mostAttempts} recovery attempts`,
     );
     expect(Math.min(...took)).toBeLessThan(1500);
-    if (LONG) expect(took.toSorted((a, b) => a - b).at(Math.floor(KILLS * 0.9))).toBeLessThan(1500);
+    if (LONG) expect(took.toSorted((a, b) => a - b).at(Math.floor(took.length * 0.9))).toBeLessThan(1500);
     expect(mostAttempts).toBeLessThan(KILLS + 1);
   },
   KILLS * 6000 + 60_000,

@@ -21,7 +21,7 @@ test('a process that wakes up after its lease writes nothing, begins anew, and w
   const [sleepy, peer] = await Promise.all([workers.start({ config }), workers.start({ config })]);
   await sleepy.call('start', 'steps', 'taken', 100, 20);
   await sleepy.call('start', 'receiver', 'waiting');
-  await workers.noted('waiting', 'before');
+  await expect.poll(async () => (await peer.call('steps', 'waiting')).length).toBe(2);
   await workers.noted('taken', 'step 2');
   await sleepy.kill('SIGSTOP');
   await expect

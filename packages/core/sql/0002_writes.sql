@@ -189,9 +189,9 @@ BEGIN
     UPDATE pawl.workflow w SET wake_at = v_now
     WHERE w.id = ANY (m_destination) AND w.status = 'PENDING' AND coalesce(w.owner, 0) = 0 AND w.blocked IS NULL
       AND (w.wake_at IS NULL OR w.wake_at > v_now)
-      AND EXISTS (
-        SELECT 1 FROM pawl.step s JOIN unnest(m_destination, m_topic) u(destination, topic) ON s.target = u.topic
-        WHERE s.workflow_id = w.id AND u.destination = w.id AND s.completed_at IS NULL AND s.kind = 'recv');
+      -- Not EXISTS, which may be planned as a join with all steps that wait.
+      AND (SELECT true FROM pawl.step s JOIN unnest(m_destination, m_topic) u(destination, topic) ON s.target = u.topic
+        WHERE s.workflow_id = w.id AND u.destination = w.id AND s.completed_at IS NULL AND s.kind = 'recv' LIMIT 1);
     IF FOUND THEN
       RETURN QUERY SELECT -1, 'ready', NULL::text, NULL::text, NULL::text, NULL::float8;
     END IF;

@@ -90,17 +90,19 @@ BEGIN
   ORDER BY u.wf, u.step
   ON CONFLICT (workflow_id, step_id) DO NOTHING;
 
+  -- Steps named by their keys: `coalesce(completed_at, …)` fits no partial index, so that no plan walks all that wait.
   UPDATE pawl.step s
   SET completed_at = v_now, seq = u.seq, fence = u.fence, outcome = 'timeout'
   FROM unnest(w_op, w_wf, w_step, w_fence, w_seq) u(op, wf, step, fence, seq)
   WHERE s.workflow_id = u.wf AND s.step_id = u.step AND u.op <> ALL (p_bad)
-    AND s.completed_at IS NULL AND s.deadline <= v_now;
+    AND coalesce(s.completed_at, 'infinity') = 'infinity' AND s.deadline <= v_now;
 
   IF 'getEvent' = ANY (w_kind) OR 'getResult' = ANY (w_kind) THEN
     SELECT array_agg(DISTINCT u.target) INTO v_watch
     FROM unnest(w_op, w_wf, w_step, w_kind, w_target) u(op, wf, step, kind, target)
     JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
-    WHERE u.kind IN ('getEvent', 'getResult') AND u.op <> ALL (p_bad) AND s.completed_at IS NULL;
+    WHERE u.kind IN ('getEvent', 'getResult') AND u.op <> ALL (p_bad)
+      AND coalesce(s.completed_at, 'infinity') = 'infinity';
     IF v_watch IS NOT NULL THEN
       SELECT array_agg(i.id) INTO v_unknown FROM unnest(v_watch) i(id)
       WHERE NOT EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = i.id);
@@ -113,7 +115,8 @@ BEGIN
         CASE u.kind WHEN 'getEvent' THEN u.name ELSE '' END, u.wf
       FROM unnest(w_op, w_wf, w_step, w_kind, w_name, w_target) u(op, wf, step, kind, name, target)
       JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
-      WHERE u.kind IN ('getEvent', 'getResult') AND u.op <> ALL (p_bad) AND s.completed_at IS NULL
+      WHERE u.kind IN ('getEvent', 'getResult') AND u.op <> ALL (p_bad)
+        AND coalesce(s.completed_at, 'infinity') = 'infinity'
       ORDER BY 1, 2, 3, 4
       ON CONFLICT (target, kind, key, workflow_id, executor) DO UPDATE SET fired = false;
       IF v_unknown IS NOT NULL THEN
@@ -143,18 +146,21 @@ DECLARE
 BEGIN
   SELECT coalesce(array_agg(DISTINCT u.op), '{}') INTO v_ready
   FROM unnest(p_op, p_wf) u(op, wf)
-  LEFT JOIN pawl.step s ON s.workflow_id = u.wf AND s.completed_at IS NULL
+  -- OFFSET 0: by the id of each workflow, whatever the planner thinks of walking all that wait.
+  LEFT JOIN LATERAL (
+    SELECT * FROM pawl.step i WHERE i.workflow_id = u.wf AND i.completed_at IS NULL OFFSET 0) s ON true
   WHERE u.op <> ALL (p_bad) AND (
     s.workflow_id IS NULL
     OR s.deadline <= v_now
     OR CASE s.kind
-      WHEN 'recv' THEN EXISTS (
-        SELECT 1 FROM pawl.message m
-        WHERE m.destination = s.workflow_id AND m.topic = s.target AND m.consumed_by IS NULL)
-      WHEN 'getEvent' THEN EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = s.target AND e.key = s.name)
-      WHEN 'getResult' THEN EXISTS (
-        SELECT 1 FROM pawl.workflow t WHERE t.id = s.target
-          AND t.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'))
+      WHEN 'recv' THEN (
+        SELECT true FROM pawl.message m
+        WHERE m.destination = s.workflow_id AND m.topic = s.target AND m.consumed_by IS NULL LIMIT 1)
+      WHEN 'getEvent' THEN (
+        SELECT true FROM pawl.event e WHERE e.workflow_id = s.target AND e.key = s.name LIMIT 1)
+      WHEN 'getResult' THEN (
+        SELECT true FROM pawl.workflow t WHERE t.id = s.target
+          AND t.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') LIMIT 1)
       ELSE false
     END);
 
@@ -163,14 +169,16 @@ BEGIN
   SELECT s.target, CASE s.kind WHEN 'getEvent' THEN 'e' ELSE 'r' END,
     CASE s.kind WHEN 'getEvent' THEN s.name ELSE '' END, s.workflow_id
   FROM unnest(p_op, p_wf) u(op, wf)
-  JOIN pawl.step s ON s.workflow_id = u.wf AND s.completed_at IS NULL AND s.kind IN ('getEvent', 'getResult')
+  CROSS JOIN LATERAL (SELECT * FROM pawl.step i WHERE i.workflow_id = u.wf AND i.completed_at IS NULL
+    AND i.kind IN ('getEvent', 'getResult') OFFSET 0) s
   WHERE u.op <> ALL (p_bad) AND u.op <> ALL (v_ready)
   ORDER BY s.target, 2, 3, s.workflow_id
   ON CONFLICT DO NOTHING;
   IF FOUND THEN
     SELECT array_agg(DISTINCT s.target) INTO v_targets
     FROM unnest(p_op, p_wf) u(op, wf)
-    JOIN pawl.step s ON s.workflow_id = u.wf AND s.completed_at IS NULL AND s.kind IN ('getEvent', 'getResult')
+    CROSS JOIN LATERAL (SELECT * FROM pawl.step i WHERE i.workflow_id = u.wf AND i.completed_at IS NULL
+    AND i.kind IN ('getEvent', 'getResult') OFFSET 0) s
     WHERE u.op <> ALL (p_bad) AND u.op <> ALL (v_ready);
     PERFORM pawl.reserve(v_targets, true);
     UPDATE pawl.workflow w SET watched = true WHERE w.id = ANY (v_targets) AND NOT w.watched;

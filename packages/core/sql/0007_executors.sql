@@ -192,8 +192,8 @@ BEGIN
   IF p_recv <> '{}' THEN
     RETURN QUERY
     SELECT 'message', u.id, u.topic, NULL::float8 FROM unnest(p_recv, p_topics) u(id, topic)
-    WHERE EXISTS (SELECT 1 FROM pawl.message m
-                  WHERE m.destination = u.id AND m.topic = u.topic AND m.consumed_by IS NULL);
+    WHERE (SELECT true FROM pawl.message m
+           WHERE m.destination = u.id AND m.topic = u.topic AND m.consumed_by IS NULL LIMIT 1);
   END IF;
   IF p_results <> '{}' THEN
     RETURN QUERY
@@ -203,7 +203,7 @@ BEGIN
   IF p_events <> '{}' THEN
     RETURN QUERY
     SELECT 'event', u.id, u.key, NULL::float8 FROM unnest(p_events, p_keys) u(id, key)
-    WHERE EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = u.id AND e.key = u.key);
+    WHERE (SELECT true FROM pawl.event e WHERE e.workflow_id = u.id AND e.key = u.key LIMIT 1);
   END IF;
   RETURN QUERY SELECT 'upkeep', u.task, NULL::text, NULL::float8 FROM pawl.upkeep u WHERE u.next_at <= v_now;
   RETURN QUERY SELECT 'clock', NULL::text, NULL::text, pawl.epoch_ms(pawl.clock());
