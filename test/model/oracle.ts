@@ -163,6 +163,7 @@ export class Oracle {
     // A start whose answer was lost may come again, under the same nonce, and is another life.
     for (const lives of [this.reported, this.#fences])
       for (const life of lives.keys()) if (life.startsWith(`${id} (`)) this.#closed.add(life);
+    for (const key of this.#cancelled.keys()) if (key.startsWith(`${id} `)) this.#cancelled.delete(key);
     // What was awaited of it may never come; what it had set is gone.
     for (const key of this.#events.keys()) if (key.startsWith(`${id} `)) this.#invalid.add(key);
   }
