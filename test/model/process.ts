@@ -20,13 +20,12 @@ import {
   type Owned,
   wake,
 } from '../../packages/core/src/store/lifecycle.ts';
-import type { Answer, FlushResult, Operation, StartPart } from '../../packages/core/src/store/operations.ts';
-import type { Random } from '../determinism/random.ts';
+import type { FlushResult, Operation, StartPart } from '../../packages/core/src/store/operations.ts';
 import type { Side } from './connections.ts';
-import { type Oracle, type Span, violated } from './oracle.ts';
+import { violated } from './oracle.ts';
 import { Run } from './run.ts';
 import type { Offer, Pending, Shared, Task } from './tasks.ts';
-import { LEASE_MS, NAME, VERSION, type World } from './world.ts';
+import { LEASE_MS, NAME, VERSION } from './world.ts';
 
 export class Process {
   readonly runs = new Map<string, Run>();

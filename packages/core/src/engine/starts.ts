@@ -25,9 +25,8 @@ export interface StartRequest {
   auth: { user: string | null; roles: readonly string[] } | undefined;
 }
 
-// The first fence differs from start to start, so that what still runs a deleted workflow cannot write into one
-// that was started under the same id.
-let nextFence = randomInt(1, 2 ** 20);
+/** First fences are far apart, so that what still runs a deleted workflow cannot write into the next of that id. */
+const FENCES = 2 ** 30;
 
 function startPart(
   request: StartRequest,
@@ -49,11 +48,10 @@ function startPart(
   }
   if (attributes !== undefined) extra.attributes = JSON.parse(attributes) as unknown;
   const plain = Object.keys(extra).length === 0;
-  nextFence = nextFence >= 2 ** 30 ? 1 : nextFence + 1;
   return {
     workflowID,
     nonce: randomUUID(),
-    fence: nextFence,
+    fence: randomInt(1, FENCES),
     name: registration.name,
     version: detached ? null : registration.version,
     input: request.input,
