@@ -85,7 +85,11 @@ describe.skipIf(noPgBouncer !== undefined)('behind a transaction pooler', () => 
     const worker = await workers.start({ config });
     await worker.call('startMany', 50, 'one');
     await worker.call('startMany', 50, 'transact');
-    const locks = await query(database.url, `SELECT 1 FROM pg_locks WHERE locktype = 'advisory'`);
+    const locks = await query(
+      database.url,
+      `SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+       WHERE l.locktype = 'advisory'`,
+    );
     expect(locks).toEqual([]);
     const left = await query(
       bouncer.through(database.url),

@@ -57,6 +57,36 @@ describeEachDriver('patch', (driver) => {
     return [first, way, await step(pawl, 'last')];
   };
 
+  test('a marker is kept as the steps after it are, though the workflow was cancelled meanwhile', async () => {
+    const schema = driver.freshSchema();
+    const pawl = driver.create({ schema, versioning: 'patch', logger: quiet });
+    const cancel = (id: string) =>
+      driver.sql(`SELECT * FROM ${schema}.cancel(ARRAY[$1], false, false, NULL)`, [id]);
+    let runs = 0;
+    let cancelled = false;
+    const workflow = pawl.registerWorkflow(
+      async () => {
+        await step(pawl, 'first');
+        if (!cancelled) await cancel(pawl.workflowID as string);
+        cancelled = true;
+        const both = await Promise.all([
+          pawl.patch('change'),
+          pawl.runStep(() => ++runs, { name: 'beside' }),
+        ]);
+        return [...both, await step(pawl, 'last')];
+      },
+      { name: 'cancelled' },
+    );
+    await pawl.launch();
+    const { workflowID } = await pawl.startWorkflow(workflow)();
+    await expect.poll(() => runs, { interval: 1 }).toBe(1);
+    await expect.poll(() => internals(pawl).runtime.engine.activations.has(workflowID)).toBe(false);
+    await pawl.resumeWorkflow(workflowID);
+    const result = pawl.retrieveWorkflow(workflowID).getResult({ timeoutSeconds: 10 });
+    expect(await result).toEqual([true, 1, 'last']);
+    expect(runs).toBe(1);
+  });
+
   test('runs from before the change go the old way, later ones the new way with a marker', async () => {
     const deploy = createDeploys();
     const before = await deploy(oldWay);

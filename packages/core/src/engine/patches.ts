@@ -37,11 +37,18 @@ function passMarker(host: EngineHost, activation: Activation, name: string): Pro
       replay(activation, row, deliver);
       return;
     }
-    // A later record without this marker would say that the run is an old one. The journal keeps the order;
-    // transactions commit beside it, and wait.
-    activation.marking = new Promise((written) => {
-      const step = stepPart({ kind: 'patch', name });
-      record(host, { activation, stepID, step, keep: false, deliver, reject, written: () => written() });
+    // A later record without this marker would say that the run is an old one. The journal keeps the order, and the
+    // marker even if the workflow was cancelled meanwhile, as it keeps later steps; transactions commit beside it, and wait.
+    activation.marking = new Promise((known) => {
+      record(host, {
+        ...{ activation, stepID, keep: true, deliver },
+        step: stepPart({ kind: 'patch', name }),
+        written: () => known(),
+        reject: (error) => {
+          known();
+          reject(error);
+        },
+      });
     });
   });
 }
