@@ -308,7 +308,7 @@ function poolOf(options: PgDatabaseOptions): pg.Pool {
   }
   return new pg.Pool({
     max: options.poolSize,
-    connectionTimeoutMillis: 5000,
+    connectionTimeoutMillis: 3000,
     application_name: options.applicationName,
     ...config,
   });
