@@ -151,9 +151,11 @@ export function createJournal(options: JournalOptions): Journal {
     const watched = events.has('journal.flushing') || events.has('journal.flushed');
     const entries = watched ? batch.map(describe) : [];
     let impatient = false;
+    let failure: unknown;
     const patience = setTimeout(() => {
       impatient = true;
-      for (const operation of batch) tellCaller(operation, undefined);
+      for (const operation of batch) tellCaller(operation, failure);
+      if (failure !== undefined) dropRequests(failure);
     }, PATIENCE_MS);
     try {
       for (let attempt = 0; batch.length > 0 && !closed; attempt++) {
@@ -194,11 +196,10 @@ export function createJournal(options: JournalOptions): Journal {
             return;
           }
           if (fault === 'connection') options.onAvailability(false, error);
+          failure = error;
           const pause = Math.min(MAX_PAUSE_MS, 10 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random());
           await new Promise((resolve) => setTimeout(resolve, pause));
-          // What was not sent yet need not be: its caller is told, and it is dropped.
-          if (impatient)
-            queue = queue.filter((operation) => !(tellCaller(operation, error) && forgetStart(operation)));
+          if (impatient) dropRequests(error);
           continue;
         }
         if (watched) events.emit('journal.flushed', { operations: entries });
@@ -209,6 +210,11 @@ export function createJournal(options: JournalOptions): Journal {
     } finally {
       clearTimeout(patience);
     }
+  };
+
+  /** What was not sent yet need not be: its caller is told, and it is dropped. */
+  const dropRequests = (error: unknown): void => {
+    queue = queue.filter((operation) => !(tellCaller(operation, error) && forgetStart(operation)));
   };
 
   /** True, for use in conditions. */
