@@ -16,15 +16,15 @@ export interface PgBouncer {
   stop(): Promise<void>;
 }
 
-/** Why there is no PgBouncer, or undefined if there is one. */
+/** Why there is no PgBouncer, or undefined if there is one. In CI nothing is skipped, so that the start fails there. */
 export const noPgBouncer: string | undefined = (() => {
   try {
     execFileSync('pgbouncer', ['--version'], { stdio: 'ignore' });
     return undefined;
   } catch {
     const reason = 'PgBouncer is not installed (on Debian: apt-get install pgbouncer).';
-    console.warn(`Tests behind a transaction pooler are skipped: ${reason}`);
-    return reason;
+    console.warn(`Tests behind a transaction pooler do not run: ${reason}`);
+    return process.env['CI'] ? undefined : reason;
   }
 })();
 
