@@ -125,9 +125,15 @@ test.concurrent('whatever request a connection is lost at, things come out as if
 test.concurrent('of claims that are lost one soon after the other all are found again', async () => {
   const place = await open('claims');
   const losingClaims = async (row: string): Promise<Outcome> => {
-    place.proxy.judge = (text) => (kindOf(text) === 'claim' ? 'after' : undefined);
+    const lost = new Promise<void>((resolve) => {
+      place.proxy.judge = (text) => {
+        if (kindOf(text) !== 'claim') return undefined;
+        resolve();
+        return 'after';
+      };
+    });
     const outcome = drive(place, row);
-    await pause(300);
+    await lost;
     place.proxy.judge = () => undefined;
     return outcome;
   };
