@@ -1,8 +1,19 @@
 // What the supervisor of the widget store promises to whoever starts it, seen from its terminal.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect, test } from 'vitest';
+import { createDatabase, type TestDatabase } from '@pawl/test-support';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startShop } from '../../examples/widget-store/src/start-shop.ts';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createDatabase();
+});
+afterAll(() => database.drop());
+
+// On a server, where a start takes a second; the browser tests start the shop with the embedded database.
+const start = () => startShop({ databaseURL: database.url });
 
 test('a taken port is said in one line, with the way out', async () => {
   const holder = createServer().listen(0, '127.0.0.1');
@@ -15,7 +26,7 @@ test('a taken port is said in one line, with the way out', async () => {
 });
 
 test('Ctrl-C stops the shop with it, in order', async () => {
-  const shop = await startShop();
+  const shop = await start();
   const pid = shop.pid!;
   expect(await shop.stop()).toBe(0);
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');
@@ -23,7 +34,7 @@ test('Ctrl-C stops the shop with it, in order', async () => {
 });
 
 test('a shop that is asked to stop with orders under way goes in order, and the next one goes on with them', async () => {
-  const shop = await startShop();
+  const shop = await start();
   const order = (key: string) =>
     fetch(`${shop.url}/orders`, {
       method: 'POST',
@@ -54,7 +65,7 @@ test('a shop that cannot start ends the supervisor, which says why', async () =>
 });
 
 test('the page is served with a policy that runs nothing but its own scripts', async () => {
-  const shop = await startShop();
+  const shop = await start();
   const response = await fetch(shop.url);
   expect(response.headers.get('content-security-policy')).toContain("default-src 'none'; script-src 'self'");
   expect(await response.text()).not.toMatch(/<script(?![^>]*src=)|\son\w+=|style="/);

@@ -1,7 +1,7 @@
 // The two worlds of these tests: a server, reached over sockets, and the embedded database. One per test file.
 
-import { PGlite } from '@electric-sql/pglite';
-import { createDatabase, type TestDatabase } from '@pawl/test-support';
+import type { PGlite } from '@electric-sql/pglite';
+import { createDatabase, createEmbedded, type TestDatabase } from '@pawl/test-support';
 import pg from 'pg';
 import { afterAll, beforeAll } from 'vitest';
 import type { World } from './generations.ts';
@@ -43,7 +43,7 @@ export function embeddedWorld(): () => World {
   let db: PGlite;
   let world: World;
   beforeAll(async () => {
-    db = await PGlite.create('memory://');
+    db = await createEmbedded();
     await db.query(TABLE);
     world = {
       connect: (fate) => cutEmbedded(db, fate),

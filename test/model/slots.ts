@@ -1,5 +1,5 @@
 // Where schedules run: schemas of one server side by side, one schedule at a time in each, or the embedded database.
-import { PGlite } from '@electric-sql/pglite';
+import { createEmbedded } from '@pawl/test-support';
 import type { Database } from '../../packages/core/src/store/database.ts';
 import { migrate } from '../../packages/core/src/store/migrate.ts';
 import { openPgDatabase } from '../../packages/core/src/store/pg-database.ts';
@@ -69,7 +69,7 @@ export async function openServerSlot(url: string, schema: string): Promise<OpenS
 
 /** One connection: statements go through one after the other, and answers are lost all the same. */
 export async function openEmbeddedSlot(): Promise<OpenSlot> {
-  const live = await PGlite.create('memory://');
+  const live = await createEmbedded();
   const database = openPGliteDatabase({ connection: live, schema: 'pawl' });
   await prepare(database);
   const side = { ...database.lane('model'), query: database.query };

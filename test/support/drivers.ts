@@ -1,9 +1,9 @@
 // Runs a suite on both kinds of database: embedded PGlite and a real server, and where it asks for it on the same server
 // behind a transaction pooler. One database per file and driver; every Pawl has a schema of its own there, unless a test says otherwise. Whatever was launched is shut down again.
-import { PGlite } from '@electric-sql/pglite';
 import { Pawl, type PawlConfig, type SqlClientLike } from '@pawl/core';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest';
+import { createEmbedded } from './embedded.ts';
 import { createDatabase } from './database.ts';
 import { noPgBouncer, startPgBouncer } from './pgbouncer.ts';
 
@@ -105,7 +105,7 @@ interface Connection {
 }
 
 async function openEmbedded(): Promise<Connection> {
-  const database = await PGlite.create('memory://');
+  const database = await createEmbedded();
   return {
     database,
     sql: async <Row>(text: string, params?: unknown[]) => (await database.query<Row>(text, params)).rows,

@@ -1,6 +1,5 @@
 // The rules of an idempotency record, asked of PGlite and of a server.
-import { PGlite } from '@electric-sql/pglite';
-import { createDatabase } from '@pawl/test-support';
+import { createDatabase, createEmbedded } from '@pawl/test-support';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from './database.ts';
 import { type HttpClaim, type HttpRequests, type HttpSettlement, httpRequests } from './http-requests.ts';
@@ -20,7 +19,7 @@ async function onServer(): Promise<{ database: Database; end: () => Promise<void
 }
 
 async function embedded(): Promise<{ database: Database; end: () => Promise<void> }> {
-  const pglite = await PGlite.create('memory://');
+  const pglite = await createEmbedded();
   const database = openPGliteDatabase({ connection: pglite, schema: 'odd "name"' });
   return { database, end: async () => (await database.close(), pglite.close()) };
 }
