@@ -8,7 +8,22 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'examples/*/src/**/*.test.ts'],
+    // One after the other: the model keeps all cores busy on its own, while others have a second for what they wait for.
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'suite',
+          include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'examples/*/src/**/*.test.ts'],
+          exclude: ['test/model/**', '**/node_modules/**'],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'model', include: ['test/model/**/*.test.ts'], sequence: { groupOrder: 1 } },
+      },
+    ],
     globalSetup: ['test/support/server.ts'],
     pool: 'forks',
     // Vitest leaves a core free, which on two cores means one file at a time. More files than cores take no less time

@@ -79,6 +79,7 @@ export async function runBatch(world: World, options: BatchOptions): Promise<str
   const alive = new Set<CutDatabase>();
   let mortals = options.deaths ?? random.whole(1, 4);
   let killed = options.diesAtResult === undefined;
+  recorder.patience = options.diesAtResult ?? 0;
   recorder.onResult = (known) => {
     if (known !== options.diesAtResult) return;
     killed = true;

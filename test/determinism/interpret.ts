@@ -29,7 +29,9 @@ const never = new Promise<never>(() => {});
 export function registerPrograms({ pawl, life, witness, table }: Surroundings): ProgramWorkflow {
   /** The work of a step. In a dead process it never ends. */
   const work = async (pause: number): Promise<void> => {
-    if (pause < 0) await new Promise((resolve) => setTimeout(resolve, -pause));
+    if (pause === Number.POSITIVE_INFINITY)
+      while (!life.dead && witness.enough?.() === false) await new Promise(setImmediate);
+    else if (pause < 0) await new Promise((resolve) => setTimeout(resolve, -pause));
     else for (let turn = 0; turn < pause; turn++) await new Promise(setImmediate);
     if (life.dead) await never;
   };

@@ -24,7 +24,8 @@ type LeafKind =
 export interface Leaf {
   kind: LeafKind;
   label: string;
-  /** How long its function takes: turns of the event loop, or milliseconds if negative. */
+  /** How long its function takes: turns of the event loop, or milliseconds if negative; Infinity: until enough results
+   *  are known. */
   pause: number;
 }
 

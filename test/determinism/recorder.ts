@@ -20,6 +20,8 @@ export interface Trace {
 export interface Witness {
   /** A body begins. Its trace has to repeat what earlier bodies of this workflow met, and may go on after that. */
   body(life: Mortal, workflowID: string): Trace;
+  /** Whether as many results are known as the batch wants before its patient steps end; no batch that has none says. */
+  enough?(): boolean;
   /** The function of a step begins. */
   executes(life: Mortal, workflowID: string, stepID: number, label: string): void;
 }
@@ -27,6 +29,8 @@ export interface Witness {
 export interface Recorder extends Witness {
   /** Called with the number of results that bodies know, whenever that rises. */
   onResult: (known: number) => void;
+  /** So many results are enough. */
+  patience: number;
   /** These are recorded as completed: no function may run for them any more. Keys are `{workflow}#{step}`. */
   recorded(keys: Iterable<string>): void;
   /** The results of a workflow as its body met them, in order. */
@@ -51,6 +55,8 @@ export function createRecorder(): Recorder {
 
   const recorder: Recorder = {
     onResult: () => {},
+    patience: 0,
+    enough: () => delivered.size >= recorder.patience,
     executions,
     violations,
     body: (life, workflowID) => {

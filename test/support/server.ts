@@ -3,6 +3,8 @@
 import { startPostgres } from './postgres.ts';
 
 export async function setup(): Promise<(() => Promise<void>) | undefined> {
+  // Once for all groups of the run.
+  if (process.env['PAWL_TEST_SERVER_URL']) return undefined;
   const given = process.env['DATABASE_URL'];
   if (given) {
     process.env['PAWL_TEST_SERVER_URL'] = given;
