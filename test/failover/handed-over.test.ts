@@ -1,7 +1,7 @@
 // A process that is asked to stop under load: it goes in time, and a peer goes on with what it ran.
 import { createDatabase, type TestDatabase } from '@pawl/test-support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { quickest } from '../processes-suite/workers.ts';
+import { within } from '../processes-suite/workers.ts';
 import { createFleet, type Fleet, type Member } from './fleet.ts';
 import { createLoad, type Load } from './load.ts';
 
@@ -81,7 +81,7 @@ test(
     const held = await leaves(true);
     expect(held.stopping).toBeGreaterThanOrEqual(1000 * GRACE_SECONDS);
     expect(held.stopping).toBeLessThan(1000 * GRACE_SECONDS + 2000);
-    const took = await quickest(200, ROUNDS, async () => {
+    await within(200, ROUNDS, 'handed over after', async () => {
       const { stopping, last } = await leaves(false);
       expect(stopping).toBeLessThan(1000 * GRACE_SECONDS);
       return last;
@@ -89,7 +89,6 @@ test(
     console.log(told.join('\n'));
     const { orders, mostAttempts } = await load.finish();
     console.log(`${orders} orders meanwhile`);
-    expect(took).toBeLessThan(200);
     expect(mostAttempts).toBe(0);
   },
   ROUNDS * 10_000 + 60_000,

@@ -126,7 +126,7 @@ describeEachDriver('the attempts of a step', (driver) => {
     const pauses = starts.slice(1).map((start, i) => start - (starts[i] ?? 0));
     for (const [i, least] of [20, 60, 100, 100].entries()) {
       expect(pauses[i]).toBeGreaterThanOrEqual(least - 2);
-      expect(pauses[i]).toBeLessThan(least + 500);
+      expect(pauses[i]).toBeLessThan(least + 3000);
     }
   });
 
@@ -147,15 +147,15 @@ describeEachDriver('the attempts of a step', (driver) => {
             last = now;
             throw new Error('again');
           },
-          { retriesAllowed: true, intervalSeconds: 0.2 },
+          { retriesAllowed: true, intervalSeconds: 1 },
         );
       }
     } finally {
       Math.random = random;
     }
-    expect(pauses[0]).toBeGreaterThanOrEqual(98);
-    expect(pauses[0]).toBeLessThan(199);
-    expect(pauses[1]).toBeGreaterThanOrEqual(198);
+    expect(pauses[0]).toBeGreaterThanOrEqual(498);
+    expect(pauses[0]).toBeLessThan(999);
+    expect(pauses[1]).toBeGreaterThanOrEqual(998);
   });
 
   test('follow the stepDefaults of the configuration where the step does not say', async () => {
