@@ -14,7 +14,7 @@ interface Shop {
   kill(): Promise<void>;
 }
 
-describe.each(['express', 'koa'])('when the process dies, %s', (framework) => {
+describe.each(['express5', 'koa3'])('when the process dies, %s', (framework) => {
   let database: TestDatabase;
   let client: pg.Client;
   const children = new Set<ChildProcess>();

@@ -1,11 +1,10 @@
 // `http.endpoint()`: the route is the workflow. The same cases for Express and Koa.
 import { setTimeout as pause } from 'node:timers/promises';
 import request from 'supertest';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import type { Workflow } from '@pawl/core';
 import type { WebhookOptions } from '@pawl/core/http';
-import { appUnderTest, gate } from './app-under-test.ts';
-import { frameworks } from './frameworks.ts';
+import { describeOnEach, gate } from './app-under-test.ts';
 
 interface Order {
   readonly sku: string;
@@ -24,8 +23,7 @@ const orderSchema: NonNullable<WebhookOptions<Order>['schema']> = {
   },
 };
 
-describe.each(frameworks)('endpoint on $name', (framework) => {
-  const app = appUnderTest(framework);
+describeOnEach('endpoint', (app) => {
   const { newKey } = app;
   let runs = 0;
   let hold = gate();
@@ -37,37 +35,25 @@ describe.each(frameworks)('endpoint on $name', (framework) => {
 
   beforeAll(() => {
     const { pawl } = app;
-    buy = pawl.registerWorkflow(
-      async (given: Order | undefined) => {
-        const run = await pawl.runStep(() => (runs += 1), { name: 'count' });
-        return { ...given, sku: given?.sku ?? 'none', run };
-      },
-      { name: 'buy' },
-    );
-    fail = pawl.registerWorkflow(
-      async (properties: Record<string, unknown>): Promise<never> => {
-        await pawl.runStep(() => (runs += 1), { name: 'count' });
-        throw Object.assign(new Error(String(properties['message'] ?? 'secret reason')), properties);
-      },
-      { name: 'fail' },
-    );
-    slow = pawl.registerWorkflow(
-      async () => {
-        await pawl.runStep(() => hold.opened, { name: 'hold' });
-        return 'done';
-      },
-      { name: 'slow' },
-    );
-    pay = pawl.registerWorkflow(
-      async (given: Order) => {
-        if (given.sku === 'nothing') return 'nothing to pay';
-        await pawl.setEvent('payment', { url: `/pay/${given.sku}` });
-        await pawl.recv('paid', 600);
-        await pawl.setEvent('payment', { url: 'paid' });
-        return 'paid';
-      },
-      { name: 'pay' },
-    );
+    buy = app.register('buy', async (given: Order | undefined) => {
+      const run = await pawl.runStep(() => (runs += 1), { name: 'count' });
+      return { ...given, sku: given?.sku ?? 'none', run };
+    });
+    fail = app.register('fail', async (properties: Record<string, unknown>): Promise<never> => {
+      await pawl.runStep(() => (runs += 1), { name: 'count' });
+      throw Object.assign(new Error(String(properties['message'] ?? 'secret reason')), properties);
+    });
+    slow = app.register('slow', async () => {
+      await pawl.runStep(() => hold.opened, { name: 'hold' });
+      return 'done';
+    });
+    pay = app.register('pay', async (given: Order) => {
+      if (given.sku === 'nothing') return 'nothing to pay';
+      await pawl.setEvent('payment', { url: `/pay/${given.sku}` });
+      await pawl.recv('paid', 600);
+      await pawl.setEvent('payment', { url: 'paid' });
+      return 'paid';
+    });
   });
 
   test('answers with the result, and with the same bytes when the key comes again', async () => {
@@ -108,7 +94,7 @@ describe.each(frameworks)('endpoint on $name', (framework) => {
     const status = await app.pawl.getWorkflowStatus(
       String(first.headers['location']).slice('/orders/'.length),
     );
-    expect(status).toMatchObject({ status: 'SUCCESS', name: 'buy' });
+    expect(status).toMatchObject({ status: 'SUCCESS', name: buy.workflowName });
   });
 
   test('requests that come meanwhile join and get the same bytes', async () => {
@@ -155,7 +141,10 @@ describe.each(frameworks)('endpoint on $name', (framework) => {
     expect(first.headers['preference-applied']).toBe('respond-async');
     expect(first.headers['retry-after']).toBeDefined();
     const location = String(first.headers['location']);
-    expect((await app.get(location).expect(200)).body).toMatchObject({ status: 'PENDING', name: 'slow' });
+    expect((await app.get(location).expect(200)).body).toMatchObject({
+      status: 'PENDING',
+      name: slow.workflowName,
+    });
     hold.open();
     expect((await app.get(`${location}/result?wait=10`).expect(200)).body).toBe('done');
     expect((await app.post('/orders', key, order).expect(200)).body).toBe('done');
@@ -228,9 +217,8 @@ describe.each(frameworks)('endpoint on $name', (framework) => {
   });
 
   test('nor does one that the schema of the workflow refuses', async () => {
-    const strict = app.pawl.registerWorkflow(async (given: Order) => given.sku, {
-      name: 'strict',
-      input: orderSchema as never,
+    const strict = app.register('strict', async (given: Order) => given.sku, {
+      input: orderSchema,
     });
     app.serve((routes) => routes.endpoint('/orders', strict as never));
     const key = newKey();
@@ -257,13 +245,10 @@ describe.each(frameworks)('endpoint on $name', (framework) => {
   });
 
   test('it is the first value also where the workflow sets more of them at once', async () => {
-    const hasty = app.pawl.registerWorkflow(
-      async () => {
-        await Promise.all([1, 2, 3].map((value) => app.pawl.setEvent('payment', value)));
-        return 'end';
-      },
-      { name: 'hasty' },
-    );
+    const hasty = app.register('hasty', async () => {
+      await Promise.all([1, 2, 3].map((value) => app.pawl.setEvent('payment', value)));
+      return 'end';
+    });
     app.serve((routes) => routes.endpoint('/orders', hasty, { event: 'payment' }));
     for (let tries = 0; tries < 5; tries += 1) {
       expect((await app.post('/orders', newKey(), {}).expect(200)).body).toBe(1);
@@ -303,7 +288,7 @@ describe.each(frameworks)('endpoint on $name', (framework) => {
   });
 
   test('a result of undefined is 204', async () => {
-    const nothing = app.pawl.registerWorkflow(async () => undefined, { name: 'nothing' });
+    const nothing = app.register('nothing', async () => undefined);
     app.serve((routes) => routes.endpoint('/orders', nothing));
     const key = newKey();
     await app.post('/orders', key, {}).expect(204);

@@ -1,9 +1,8 @@
-// The same little app for Express and for Koa, so that one suite of cases can ask both the same questions.
+// The same little app for each version of Express and of Koa, so that one suite of cases asks all the same questions.
 // A case says what a handler answers; how a framework answers is told here.
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { bodyParser } from '@koa/bodyparser';
-import KoaRouter from '@koa/router';
+import KoaRouter15 from '@koa/router';
 import type { Pawl, Workflow } from '@pawl/core';
 import type {
   Defaults,
@@ -15,9 +14,17 @@ import type {
 } from '@pawl/core/http';
 import { pawlExpress } from '@pawl/express';
 import { pawlKoa } from '@pawl/koa';
-import express from 'express';
-import Koa, { type Context } from 'koa';
+import express5, {
+  type ErrorRequestHandler,
+  type Request,
+  type RequestHandler,
+  type Response,
+} from 'express';
+import express4 from 'express4';
+import Koa3, { type Context, type Middleware } from 'koa';
 import mount from 'koa-mount';
+import KoaRouter12 from 'koa-router12';
+import Koa2 from 'koa2';
 
 /** What a case's handler learns of the request. */
 export interface Asked {
@@ -64,19 +71,33 @@ export interface App {
 
 export interface Framework {
   readonly name: string;
+  readonly family: 'express' | 'koa';
   serve(pawl: Pawl, defaults: Defaults<Seen>, define: (app: App) => void): Server;
 }
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
 
-export const onExpress: Framework = {
-  name: 'express',
+/** For cases that put an app together by hand. */
+const expresses = [
+  { name: 'express5', express: express5 },
+  { name: 'express4', express: express4 },
+] as const;
+
+/** The newest and the oldest versions that the adapter takes. */
+const koas: readonly { name: string; Koa: typeof Koa3; KoaRouter: typeof KoaRouter15 }[] = [
+  { name: 'koa3', Koa: Koa3, KoaRouter: KoaRouter15 },
+  { name: 'koa2', Koa: Koa2, KoaRouter: KoaRouter12 },
+];
+
+const onExpress = ({ name, express }: (typeof expresses)[number]): Framework => ({
+  name,
+  family: 'express',
   serve(pawl, defaults, define) {
     const app = express();
-    const http = pawlExpress(pawl, defaults as unknown as Defaults<express.Request>);
+    const http = pawlExpress(pawl, defaults as unknown as Defaults<Request>);
     const json = express.json({ limit: '10mb' });
     const text = express.text();
-    const around = (parser: Parser, middleware: express.RequestHandler): express.RequestHandler[] =>
+    const around = (parser: Parser, middleware: RequestHandler): RequestHandler[] =>
       parser === 'before'
         ? [json, text, middleware]
         : parser === 'behind'
@@ -84,11 +105,8 @@ export const onExpress: Framework = {
           : [middleware];
     define({
       idempotent(path, options, handler, parser = 'behind') {
-        const stack = around(
-          parser,
-          http.idempotent(options as unknown as IdempotencyOptions<express.Request>),
-        );
-        const last: express.RequestHandler = async (req, res) => {
+        const stack = around(parser, http.idempotent(options as unknown as IdempotencyOptions<Request>));
+        const answer = async (req: Request, res: Response): Promise<void> => {
           const answered = await handler({
             body: req.body,
             idempotency: req.idempotency,
@@ -102,6 +120,8 @@ export const onExpress: Framework = {
           else if (answered.text === undefined) res.end();
           else res.send(answered.text);
         };
+        // Express 4 does not see a promise that rejects.
+        const last: RequestHandler = (req, res, next) => void answer(req, res).catch(next);
         for (const method of METHODS) app[method](path, ...stack, last);
       },
       endpoint: (path, workflow, options = {}) =>
@@ -109,26 +129,27 @@ export const onExpress: Framework = {
       webhook: (path, options, parser = 'none') =>
         void app.all(path, ...around(parser, http.webhook(options))),
       workflows: (path, options) =>
-        void app.use(path, http.workflows(options as unknown as WorkflowRoutesOptions<express.Request>)),
+        void app.use(path, http.workflows(options as unknown as WorkflowRoutesOptions<Request>)),
       health: (path) => void app.use(path, http.health()),
     });
     app.use(((error, _req, res, next) => {
       if (res.headersSent) next(error);
       else res.status((error as { status?: number }).status ?? 500).json({ error: (error as Error).message });
-    }) as express.ErrorRequestHandler);
+    }) as ErrorRequestHandler);
     return createServer(app);
   },
-};
+});
 
-const onKoa: Framework = {
-  name: 'koa',
+const onKoa = ({ name, Koa, KoaRouter }: (typeof koas)[number]): Framework => ({
+  name,
+  family: 'koa',
   serve(pawl, defaults, define) {
     const app = new Koa();
     app.silent = true;
     const router = new KoaRouter();
     const http = pawlKoa(pawl, seenBy(defaults));
     const parse = bodyParser({ enableTypes: ['json', 'text'], jsonLimit: '10mb', textLimit: '10mb' });
-    const around = (parser: Parser, middleware: Koa.Middleware): Koa.Middleware[] =>
+    const around = (parser: Parser, middleware: Middleware): Middleware[] =>
       parser === 'before' ? [parse, middleware] : parser === 'behind' ? [middleware, parse] : [middleware];
     app.use(async (ctx, next) => {
       try {
@@ -138,12 +159,12 @@ const onKoa: Framework = {
         ctx.body = { error: (error as Error).message };
       }
     });
-    const all = (path: string, stack: Koa.Middleware[]): void => {
+    const all = (path: string, stack: Middleware[]): void => {
       router.all(path, ...(stack as never[]));
     };
     define({
       idempotent(path, options, handler, parser = 'behind') {
-        const last: Koa.Middleware = async (ctx: Context) => {
+        const last: Middleware = async (ctx: Context) => {
           const answered = await handler({
             body: (ctx.request as { body?: unknown }).body,
             idempotency: ctx.idempotency,
@@ -170,7 +191,7 @@ const onKoa: Framework = {
     app.use(router.routes());
     return createServer(app.callback());
   },
-};
+});
 
 /** Options whose functions take what both frameworks have, as options whose functions take a Koa context. */
 function seenBy(options: object): never {
@@ -196,4 +217,4 @@ function seen(ctx: Context): Seen {
   };
 }
 
-export const frameworks: readonly Framework[] = [onExpress, onKoa];
+export const frameworks: readonly Framework[] = [...expresses.map(onExpress), ...koas.map(onKoa)];

@@ -2,9 +2,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Pawl } from '@pawl/core';
 import request from 'supertest';
-import { beforeEach, describe, expect, test } from 'vitest';
-import { appUnderTest, gate } from './app-under-test.ts';
-import { type Answered, type App, type Asked, frameworks } from './frameworks.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { describeOnEach, gate } from './app-under-test.ts';
+import type { Answered, App, Asked } from './frameworks.ts';
 
 let names = 0;
 
@@ -17,8 +17,7 @@ function counted(pawl: Pawl) {
   return { workflow, count: () => runs };
 }
 
-describe.each(frameworks)('idempotent on $name, in the long run', (framework) => {
-  const app = appUnderTest(framework);
+describeOnEach('idempotent, in the long run', (app) => {
   let runs = 0;
   beforeEach(() => {
     runs = 0;
@@ -48,7 +47,9 @@ describe.each(frameworks)('idempotent on $name, in the long run', (framework) =>
         await app.pawl.startWorkflow(workflow)('b'),
       ];
       await Promise.all(handles.map((each) => each.getResult()));
-      const named = await app.pawl.startWorkflow(workflow, { workflowID: `named-${framework.name}` })('c');
+      const named = await app.pawl.startWorkflow(workflow, { workflowID: `named-${app.framework.name}` })(
+        'c',
+      );
       return { status: runs === 1 ? 500 : 201, json: [...handles, named].map((each) => each.workflowID) };
     });
     const key = newKey();

@@ -2,12 +2,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import createError from 'http-errors';
 import request from 'supertest';
-import { beforeEach, describe, expect, test } from 'vitest';
-import { appUnderTest } from './app-under-test.ts';
-import { type Answered, type App, type Asked, frameworks } from './frameworks.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { describeOnEach } from './app-under-test.ts';
+import type { Answered, App, Asked } from './frameworks.ts';
 
-describe.each(frameworks)('idempotent on $name', (framework) => {
-  const app = appUnderTest(framework);
+describeOnEach('idempotent', (app) => {
   let runs = 0;
   beforeEach(() => {
     runs = 0;
@@ -261,7 +260,7 @@ describe.each(frameworks)('idempotent on $name', (framework) => {
   test('a route without a scope is a mistake that shows when it is made', () => {
     handle(() => ({ json: {} }));
     expect(() =>
-      framework.serve(app.pawl, {}, (routes) => routes.idempotent('/x', {}, () => ({ json: {} }))),
+      app.framework.serve(app.pawl, {}, (routes) => routes.idempotent('/x', {}, () => ({ json: {} }))),
     ).toThrow(/scope/);
   });
 

@@ -13,12 +13,12 @@ import mount from 'koa-mount';
 import request from 'supertest';
 import { afterEach, describe, expect, test } from 'vitest';
 import { appUnderTest } from './app-under-test.ts';
-import { onExpress } from './frameworks.ts';
+import { type Framework, frameworks } from './frameworks.ts';
 
 const long = { text: 'x'.repeat(5000) };
 
 describe('around the routes', () => {
-  const under = appUnderTest(onExpress);
+  const under = appUnderTest(frameworks[0] as Framework);
   let server: Server | undefined;
   let runs = 0;
   let patience = 0;
