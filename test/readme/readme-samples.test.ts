@@ -1,95 +1,26 @@
-// The samples of the READMEs: all of them compile against the packages, and the main ones do what the text says.
+// The samples of all pages compile against the packages, and those of the README do what its text says.
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Pawl } from '@pawl/core';
-import { createDatabase, type TestDatabase } from '@pawl/test-support';
-import pg from 'pg';
 import request from 'supertest';
-import { afterAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { pages, read, root, samplesIn, samplesOf } from './samples.ts';
 import { payments } from './surroundings/shop.ts';
 import { app } from './surroundings/your-app.ts';
 import * as yourWorkflows from './surroundings/your-workflows.ts';
 
-const here = path.dirname(fileURLToPath(import.meta.url));
-const root = path.resolve(here, '../..');
-const directory = mkdtempSync(path.join(here, '.samples-'));
-const databases: TestDatabase[] = [];
-const stops: (() => Promise<unknown>)[] = [];
+const { directory, save, sample, run, sql, atEnd } = samplesIn('README.md');
 
-const read = (file: string): string => readFileSync(path.join(root, file), 'utf8');
 const existsHere = (file: string): boolean => existsSync(path.join(root, file));
 
-/** The code blocks of a page in TypeScript. */
-function samplesOf(page: string): string[] {
-  return [...read(page).matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = '']) => code);
-}
-
-/** Saves a sample as a module beside the others; the files that it imports lie in `surroundings`. */
-function save(name: string, code: string): string {
-  const file = path.join(directory, `${name}.ts`);
-  writeFileSync(file, code.replaceAll("from './", "from '../surroundings/"));
-  return file;
-}
-
-/** The README's sample that has this text, with some of it replaced by what a test needs. */
-function sample(has: string, replace: Record<string, string> = {}): string {
-  const [code, ...others] = samplesOf('README.md').filter((block) => block.includes(has));
-  if (code === undefined || others.length > 0) throw new Error(`Not exactly one sample has ${has}`);
-  return Object.entries(replace).reduce((text, [from, to]) => {
-    if (!text.includes(from)) throw new Error(`The sample does not have ${from}`);
-    return text.replace(from, to);
-  }, code);
-}
-
-/** Runs it on a database of its own. */
-async function run<Exports>(name: string, code: string, tables = ''): Promise<Exports> {
-  await useFreshDatabase(tables);
-  return (await import(save(name, code))) as Exports;
-}
-
-async function useFreshDatabase(tables: string): Promise<void> {
-  const database = await createDatabase();
-  databases.push(database);
-  process.env['DATABASE_URL'] = database.url;
-  if (tables !== '') await sql(tables);
-}
-
-async function sql(text: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: process.env['DATABASE_URL'] });
-  await client.connect();
-  try {
-    return (await client.query(text)).rows as Record<string, unknown>[];
-  } finally {
-    await client.end();
-  }
-}
-
-const environment = process.env['DATABASE_URL'];
-
-afterAll(async () => {
-  for (const stop of stops) await stop();
-  for (const database of databases) await database.drop();
-  if (environment === undefined) delete process.env['DATABASE_URL'];
-  else process.env['DATABASE_URL'] = environment;
-  rmSync(directory, { recursive: true, force: true });
-});
-
-const pages = [
-  'README.md',
-  ...readdirSync(path.join(root, 'packages')).map((name) => `packages/${name}/README.md`),
-];
-
-test('every page has samples, and all of them compile', { timeout: 120_000 }, async () => {
+test('all samples of all pages compile', { timeout: 120_000 }, async () => {
   const files: string[] = [];
   for (const page of pages) {
-    const samples = samplesOf(page);
-    expect([page, samples.length > 0]).toEqual([page, true]);
-    for (const [index, code] of samples.entries())
+    for (const [index, code] of samplesOf(page).entries())
       files.push(save(`${page.replaceAll(/[^a-z]+/gi, '-')}-${index}`, code));
   }
   const tsconfig = { extends: '../../tsconfig.json', files, include: [], references: [] };
@@ -113,10 +44,8 @@ test('the checkout answers with the payment page, once per key, and ships when i
     }),
     `CREATE TABLE stock (item text, items_left int, shipped int); INSERT INTO stock VALUES ('cup', 5, 0)`,
   );
-  stops.push(
-    () => pawl.shutdown({ graceSeconds: 0 }),
-    () => new Promise((resolve) => server.close(resolve)),
-  );
+  atEnd(() => pawl.shutdown({ graceSeconds: 0 }));
+  atEnd(() => new Promise((resolve) => server.close(resolve)));
   const order = () => request(server).post('/orders').set('Idempotency-Key', 'key-1').send({ item: 'cup' });
   const first = await order().expect(200);
   expect(first.body).toMatchObject({ item: 'cup', page: expect.stringContaining('https://pay.example/') });
@@ -137,7 +66,7 @@ test('one line makes a route safe to retry', async () => {
     'express',
     `${sample('http.idempotent({ required: true }), createOrder')}export { pawl };`,
   );
-  stops.push(() => pawl.shutdown({ graceSeconds: 0 }));
+  atEnd(() => pawl.shutdown({ graceSeconds: 0 }));
   const order = (user: string) =>
     request(app).post('/orders').set('x-user', user).set('Idempotency-Key', 'key-1').send({ item: 'cup' });
   expect((await order('ada').expect(201)).body).toEqual({ order: 1 });
@@ -154,7 +83,7 @@ test('a workflow starts if, and only if, the transaction commits', async () => {
     'CREATE TABLE orders (id text PRIMARY KEY, body jsonb)',
   );
   await pawl.launch();
-  stops.push(() => pawl.shutdown({ graceSeconds: 0 }));
+  atEnd(() => pawl.shutdown({ graceSeconds: 0 }));
   await placeOrder('order-1', { item: 'cup' });
   expect(await pawl.retrieveWorkflow('order-1').getResult()).toBe('one cup');
   await sql(`INSERT INTO orders VALUES ('order-2')`);
