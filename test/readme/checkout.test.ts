@@ -13,7 +13,11 @@ let nobodyPays: (pawl: Pawl, orderID: string) => Promise<unknown>;
 
 beforeAll(async () => {
   const shop = sample('class SoldOutError', { 'listen(3000)': "listen(0, '127.0.0.1')" });
-  ({ server, pawl } = await run('shop', shop, 'CREATE TABLE stock (item text, items_left int, sold int)'));
+  ({ server, pawl } = await run<{ server: Server; pawl: Pawl }>(
+    'shop',
+    shop,
+    'CREATE TABLE stock (item text, items_left int, sold int)',
+  ));
   atEnd(() => pawl.shutdown({ graceSeconds: 0 }));
   atEnd(() => new Promise((resolve) => server.close(resolve)));
   ({ nobodyPays } = (await import(save('trial', sample('function nobodyPays')))) as never);

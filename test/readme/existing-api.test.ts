@@ -85,15 +85,13 @@ test('a second run of the handler finds the workflow that the first one started'
   const http = pawlExpress(pawl, { scope: 'global' });
   const handler = payHandler(pawl);
   let runs = 0;
-  app.post('/pay', express.json(), http.idempotent(), async (req, res, next) => {
-    await handler(
-      req,
-      { status: () => ({ json: (body: unknown) => (res.locals['body'] = body) }) } as never,
-      next,
-    );
+  const twice: RequestHandler = async (req, res, next) => {
+    let body: unknown;
+    await handler(req, { status: () => ({ json: (value: unknown) => (body = value) }) } as never, next);
     runs += 1;
-    res.status(runs === 1 ? 503 : 201).json(res.locals['body']);
-  });
+    res.status(runs === 1 ? 503 : 201).json(body);
+  };
+  app.post('/pay', express.json(), http.idempotent(), twice);
   await pawl.launch();
   atEnd(() => pawl.shutdown({ graceSeconds: 0 }));
   const pay = () => request(app).post('/pay').set('Idempotency-Key', 'k').send({ item: 'cup' });

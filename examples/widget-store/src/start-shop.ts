@@ -1,13 +1,12 @@
-// Starts the whole shop, supervisor and all, in a directory of its own and on a free port: for the tests.
+// Starts the whole shop as it was built, supervisor and all, in a directory of its own and on a free port: for the tests.
 // It knows the shop from the outside only: its URL, and what the supervisor prints.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 
 export interface RunningShop {
   readonly url: string;
@@ -31,10 +30,9 @@ export async function startShop(
   } = {},
 ): Promise<RunningShop> {
   const directory = await mkdtemp(join(tmpdir(), 'widget-store-'));
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-  const entry = fileURLToPath(new URL('supervisor.ts', import.meta.url));
+  const entry = fileURLToPath(new URL('../dist/supervisor.js', import.meta.url));
   const { DATABASE_URL: _, ...inherited } = process.env;
-  const supervisor = spawn(process.execPath, ['--import', loader, '--conditions=@pawl/source', entry], {
+  const supervisor = spawn(process.execPath, [entry], {
     cwd: directory,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {

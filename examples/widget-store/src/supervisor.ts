@@ -51,8 +51,8 @@ function openFrontDoor() {
 function startShop(): void {
   const number = activity.state.process + 1;
   const startedAt = performance.now();
-  const entry = fileURLToPath(new URL(`./${SERVER}.ts`, import.meta.url));
-  const child = spawn(process.execPath, [...process.execArgv, entry], {
+  const entry = fileURLToPath(new URL(`./${SERVER}.js`, import.meta.url));
+  const child = spawn(process.execPath, [entry], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: {
       ...process.env,
