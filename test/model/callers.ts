@@ -5,8 +5,9 @@ import type { Process } from './process.ts';
 import type { Offer, Shared, Task } from './tasks.ts';
 
 export interface Callers {
-  /** Cancelled and resumed, without a word to who runs it. */
-  move(id: string): Task[];
+  /** Without a word to who runs it. */
+  cancel(id: string): Task;
+  resume(id: string): Task;
   send(process: Process, id: string, topic: string): Task;
   start(process: Process, id: string): Task;
   actions(up: readonly Process[], send: (weight: number, make: () => Task | undefined) => void): void;
@@ -34,12 +35,11 @@ export function createCallers(shared: Shared): Callers {
   };
 
   return {
-    move: (id) => [
+    cancel: (id) =>
       task(`cancel ${id}`, (side) => cancel(side, [id], false), {
         seen: (answer, span) => oracle.cancelled(answer as Owned[], span.done),
       }),
-      task(`resume ${id}`, (side) => resume(side, [id])),
-    ],
+    resume: (id) => task(`resume ${id}`, (side) => resume(side, [id])),
     send: (process, id, topic) =>
       process.flush([sendOffer(shared, id, ++messages, random.chance(50), topic)]),
     start: (process, id) => {

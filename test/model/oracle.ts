@@ -2,6 +2,7 @@
 // must be there. It sees every answer, also those that no executor got. Knows nothing of SQL.
 import type { ClaimedWorkflow, Owned } from '../../packages/core/src/store/lifecycle.ts';
 import type { Answer, MessagePart } from '../../packages/core/src/store/operations.ts';
+import type { Call } from './world.ts';
 
 /** When a statement was sent, and when its commit was known: one that was sent after another's commit came after it. */
 export interface Span {
@@ -67,6 +68,7 @@ export class Oracle {
   readonly misses: Look[] = [];
   readonly ends = new Map<string, string>();
   readonly forgotten: (Span & { id: string })[] = [];
+  readonly #endedAt = new Map<string, number>();
   readonly #fences = new Map<string, { fence: number; done: number; why: string }[]>();
   readonly #events = new Map<string, Happened[]>();
   readonly #missedAt = new Map<string, number>();
@@ -159,6 +161,7 @@ export class Oracle {
   }
 
   forgot(id: string, span: Span): void {
+    this.#endedAt.delete(id);
     this.forgotten.push({ id, ...span });
     // A start whose answer was lost may come again, under the same nonce, and is another life.
     for (const lives of [this.reported, this.#fences])
@@ -198,8 +201,19 @@ export class Oracle {
     return this.#closed.has(life);
   }
 
-  ended(life: string, output: string): void {
+  /** A park that was sent after what it waits for was there has looked past it. */
+  parked(life: string, call: Call, sent: number): void {
+    if (call.kind === 'getResult' && (this.#endedAt.get(call.of) ?? Infinity) < sent)
+      violated(`${life} was parked for the result of ${call.of}, which was there`);
+    if (call.kind !== 'getEvent' || this.#invalid.has(`${call.of} ${call.key}`)) return;
+    const sets = this.#events.get(`${call.of} ${call.key}`) ?? [];
+    if (sets.some((each) => each.done < sent))
+      violated(`${life} was parked for ${call.key} of ${call.of}, which was set`);
+  }
+
+  ended(life: string, id: string, output: string, done: number): void {
     if (this.#closed.has(life)) return;
+    this.#endedAt.set(id, Math.min(done, this.#endedAt.get(id) ?? done));
     const known = this.ends.get(life);
     if (known !== undefined && known !== output)
       violated(`${life} ended twice, with ${known} and with ${output}`);

@@ -167,13 +167,15 @@ export class Run {
     return this.#offer(' ends', [], undefined, () => ({
       operation: { ...this.#fenced(null, null), end: { status: 'SUCCESS', output, error: null } },
       answered: () => this.leave(),
-      seen: (answer) => {
-        if (answer === undefined || answer.outcome === 'written') oracle.ended(this.life, output);
+      seen: (answer, { done }) => {
+        if (answer === undefined || answer.outcome === 'written')
+          oracle.ended(this.life, this.id, output, done);
       },
     }));
   }
 
   #park(left: readonly CallState[]): Offer {
+    const { oracle } = this.process.shared;
     const park = left.flatMap(({ call }) =>
       call.kind === 'getEvent' || call.kind === 'getResult' ? [call.of] : [],
     );
@@ -184,7 +186,9 @@ export class Run {
         if (answer?.outcome === 'ready') this.pokeAll();
         else this.leave();
       },
-      seen: () => {},
+      seen: (answer, { sent }) => {
+        if (answer === undefined) for (const { call } of left) oracle.parked(this.life, call, sent);
+      },
     }));
   }
 

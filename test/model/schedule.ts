@@ -4,11 +4,11 @@ import type { StartPart } from '../../packages/core/src/store/operations.ts';
 import { createRandom, type Random } from '../determinism/random.ts';
 import { type Callers, createCallers } from './callers.ts';
 import type { Connections, Fate, Statement } from './connections.ts';
+import { park, pickCoup } from './coups.ts';
 import { fate, some, told } from './fates.ts';
 import { Oracle, Violation } from './oracle.ts';
 import { Process } from './process.ts';
 import type { Shared, Task } from './tasks.ts';
-import type { Run } from './run.ts';
 import { LEASE_MS, makeWorld, NAME, VERSION, type World } from './world.ts';
 
 export interface Slot {
@@ -78,14 +78,7 @@ export class Schedule implements Shared {
     const { random } = this;
     const count = random.whole(2, 3);
     for (let i = 0; i < count; i++) await this.launch();
-    // What takes several turns in a row is seldom reached by chance: it comes at once, from some turn on.
-    let coup: (() => Promise<boolean>) | undefined = random.pick([
-      undefined,
-      () => this.#overtake(),
-      () => this.#move(),
-      () => this.#parkMeanwhile(),
-      () => this.#parkMeanwhile(),
-    ]);
+    let coup = pickCoup(this, this.#connections, this.#callers);
     let peace = random.whole(3, 12);
     for (let turns = random.whole(10, 28); turns > 0; turns--) {
       if (peace-- <= 0 && coup !== undefined && (await coup())) coup = undefined;
@@ -124,7 +117,7 @@ export class Schedule implements Shared {
 
   /** Sends a statement that goes through, and takes its answer. */
   async through(task: Task): Promise<void> {
-    await this.#issue(task, { held: false, pauseAt: 0 }, false);
+    await this.issue(task, { held: false, pauseAt: 0 }, false);
   }
 
   async launch(): Promise<Process> {
@@ -197,7 +190,7 @@ export class Schedule implements Shared {
     for (const process of this.processes) {
       if (process.state === 'dead') continue;
       actions.push([0.3, () => this.kill(process)]);
-      if (process.paused === 0) actions.push([0.4, () => Promise.resolve(this.#pause(process))]);
+      if (process.paused === 0) actions.push([0.4, () => Promise.resolve(this.pause(process))]);
     }
     if (this.processes.filter((each) => each.state === 'up').length < 2)
       actions.push([3, async () => void (await this.launch())]);
@@ -208,7 +201,7 @@ export class Schedule implements Shared {
         async () => {
           const task = make();
           if (task !== undefined)
-            await this.#issue(task, fate(this.random, this.#connections), random.chance(12));
+            await this.issue(task, fate(this.random, this.#connections), random.chance(12));
         },
       ]);
     };
@@ -220,7 +213,7 @@ export class Schedule implements Shared {
         if (offers.length > 0) send(5, () => process.flush(some(random, offers)));
         if (process.again.length > 0) send(3, () => process.flushAgain());
         const parkable = [...process.runs.values()].filter((run) => run.parkable);
-        if (parkable.length > 0) send(3, () => this.#park(process, random.pick(parkable)));
+        if (parkable.length > 0) send(3, () => park(process, random.pick(parkable)));
       }
       if (process.control > 0) continue;
       send(process.ready ? 3 : 0.2, () => process.claim(random.chance(15), random.pick([1, 100])));
@@ -236,79 +229,6 @@ export class Schedule implements Shared {
     return actions;
   }
 
-  /** A process sleeps for longer than its lease; a peer takes over, and it wakes up. */
-  async #overtake(): Promise<boolean> {
-    const { random } = this;
-    const sleeper = random.pick(this.processes);
-    const peer = this.processes.find((each) => each !== sleeper && this.#idle(each));
-    if (sleeper.state !== 'up' || sleeper.runs.size === 0 || peer === undefined) return false;
-    this.#pause(sleeper);
-    await this.pass(LEASE_MS + 100);
-    for (let round = 0; round < 4 && peer.next.length === 0; round++) {
-      if (!this.#connections.free || peer.control > 0) return true;
-      await this.through(peer.tick());
-      await this.pass(250);
-    }
-    while (peer.next.length > 0 && this.#connections.free) await this.through(peer.next.shift() as Task);
-    if (this.#connections.free && peer.control === 0)
-      await this.#issue(peer.claim(false), fate(this.random, this.#connections), false);
-    sleeper.paused = random.whole(0, 2);
-    return true;
-  }
-
-  /** What a process runs is cancelled, resumed and claimed by a peer, and word of it is slow. */
-  async #move(): Promise<boolean> {
-    const { random } = this;
-    const owner = this.processes.find((each) => each.state === 'up' && each.runs.size > 0);
-    const peer = this.processes.find((each) => each !== owner && this.#idle(each));
-    if (owner === undefined || peer === undefined) return false;
-    const id = random.pick([...owner.runs.keys()]);
-    for (const task of this.#callers.move(id)) {
-      if (!this.#connections.free) return true;
-      await this.#issue(task, fate(this.random, this.#connections), false);
-    }
-    if (this.#connections.free && peer.control === 0)
-      await this.#issue(peer.claim(false), fate(this.random, this.#connections), false);
-    return true;
-  }
-
-  /** A workflow parks while what it waits for happens, in any order. */
-  async #parkMeanwhile(): Promise<boolean> {
-    const { random } = this;
-    for (const process of this.processes) {
-      const run = [...process.runs.values()].find((each) => each.parkable);
-      if (!this.#idle(process) || run === undefined || process.flushing > 1) continue;
-      const { call } = run.waits[0] as Run['calls'][number];
-      const cause = (): Task | undefined => {
-        const other = random.pick(this.processes.filter((each) => this.#idle(each)));
-        if (call.kind === 'recv') return this.#callers.send(other, run.id, call.topic);
-        if (call.kind !== 'getEvent' && call.kind !== 'getResult') return undefined;
-        const runner = this.processes.find((each) => this.#idle(each) && each.runs.has(call.of));
-        if (runner === undefined) return this.#callers.start(other, call.of);
-        const offers = runner.offers().filter((each) => each.keys[0] === call.of);
-        return offers.length === 0 ? undefined : runner.flush(offers);
-      };
-      const turns = [cause, () => this.#park(process, run), cause].slice(random.whole(0, 1));
-      for (const make of turns) {
-        const task = this.#connections.free ? make() : undefined;
-        if (task !== undefined) await this.#issue(task, fate(this.random, this.#connections), false);
-      }
-      return true;
-    }
-    return false;
-  }
-
-  #park(process: Process, run: Run): Task | undefined {
-    if (!run.parkable) return undefined;
-    run.park();
-    const offers = process.offers().filter((each) => each.keys[0] === run.id);
-    return offers.length === 0 ? undefined : process.flush(offers);
-  }
-
-  #idle(process: Process): boolean {
-    return process.state === 'up' && process.paused === 0 && process.control === 0;
-  }
-
   /** Hands over and retires, as at a shutdown. */
   async #stop(process: Process): Promise<void> {
     this.#note(`   process ${process.number} stops`);
@@ -319,7 +239,7 @@ export class Schedule implements Shared {
     await this.kill(process);
   }
 
-  async #issue(task: Task, how: Fate, lost: boolean): Promise<void> {
+  async issue(task: Task, how: Fate, lost: boolean): Promise<void> {
     const sent = this.stamp();
     task.sent?.(sent);
     if (task.control === true && task.by !== undefined) task.by.control++;
@@ -389,7 +309,7 @@ export class Schedule implements Shared {
     this.trace.push(() => what);
   }
 
-  #pause(process: Process): void {
+  pause(process: Process): void {
     process.paused = this.random.whole(3, 10);
     this.#note(`   process ${process.number} is paused`);
   }

@@ -9,6 +9,7 @@ import { check } from './checks.ts';
 import { type Connections, openConnections, type Statement } from './connections.ts';
 import { comeToRest } from './rest.ts';
 import { Schedule, type Slot } from './schedule.ts';
+import { TRANSITIONS } from './transitions.ts';
 import { LEASE_MS } from './world.ts';
 
 // Time is what the schedule makes it, and no two looks at the clock are the same; at some looks a statement waits.
@@ -50,7 +51,7 @@ async function prepare(database: Database): Promise<void> {
   );
   await migrate(database);
   await database.query('CREATE SEQUENCE pawl.model_time');
-  for (const text of [CLOCK, REGISTER, CLEAN]) await database.query(text);
+  for (const text of [CLOCK, REGISTER, CLEAN, ...TRANSITIONS]) await database.query(text);
 }
 
 export async function openServerSlot(url: string, schema: string): Promise<OpenSlot> {

@@ -1,4 +1,5 @@
-// Processes behind PgBouncer in transaction mode: leases and polling instead of locks and hints.
+// Processes behind PgBouncer in transaction mode: leases and polling instead of locks and hints. How they take over from
+// each other is in recovery.test.ts.
 import {
   createDatabase,
   noPgBouncer,
@@ -38,23 +39,6 @@ describe.skipIf(noPgBouncer !== undefined)('behind a transaction pooler', () => 
     await workers.end();
     await bouncer.stop();
     await database.drop();
-  });
-
-  test('a peer takes over from a killed process when its lease is over, and repeats no completed step', async () => {
-    const peer = await workers.start({ config });
-    const doomed = await workers.start({ config });
-    const ids = Array.from({ length: 20 }, (_, i) => `orphan-${i}`);
-    await Promise.all(ids.map((id) => doomed.call('start', 'receiver', id)));
-    await doomed.call('start', 'steps', 'busy', 100, 10);
-    await Promise.all(ids.map((id) => workers.noted(id, 'before')));
-    await workers.noted('busy', 'step 2');
-    await doomed.kill();
-    await Promise.all(ids.map((id) => peer.call('send', id, id)));
-    for (const id of ids) expect(await peer.call('result', id)).toBe(id);
-    for (const id of ids) expect(workers.notes(id).map(({ what }) => what)).toEqual(['before', 'after']);
-    expect(await peer.call('result', 'busy')).toBe(100);
-    expect(workers.notes('busy').length).toBeLessThanOrEqual(101);
-    expect((await peer.call('status', 'busy'))?.recoveryAttempts).toBe(1);
   });
 
   test('living processes keep what they run, and hear of each other by polling', async () => {

@@ -1,6 +1,14 @@
 // What the calls read does not grow with the workflows that wait, nor with what was not asked for: counted in rows.
 import { Pawl } from '@pawl/core';
-import { copyWorkflow, createDatabase, type TestDatabase } from '@pawl/test-support';
+import {
+  copyWorkflow,
+  createDatabase,
+  noPgBouncer,
+  type PgBouncer,
+  startPgBouncer,
+  type TestDatabase,
+} from '@pawl/test-support';
+import { quiet } from '@pawl/test-support/drivers';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
@@ -11,6 +19,9 @@ let database: TestDatabase;
 /** One that has its plans from when there was next to nothing, and one that makes its own. */
 let early: pg.Client;
 let client: pg.Client;
+/** One that shares the backends of a pooler, which have their plans from whoever came first. */
+let bouncer: PgBouncer | undefined;
+let pooled: pg.Client | undefined;
 let versions: string[];
 
 beforeAll(async () => {
@@ -18,7 +29,13 @@ beforeAll(async () => {
   early = new pg.Client({ connectionString: database.url });
   client = new pg.Client({ connectionString: database.url });
   await Promise.all([early.connect(), client.connect()]);
-  const pawl = new Pawl({ database: database.url, parkAfterSeconds: 0 });
+  bouncer = noPgBouncer === undefined ? await startPgBouncer() : undefined;
+  const through = bouncer?.through(database.url);
+  if (through !== undefined) {
+    pooled = new pg.Client({ connectionString: through });
+    await pooled.connect();
+  }
+  const pawl = new Pawl({ database: through ?? database.url, parkAfterSeconds: 0, logger: quiet });
   pawl.registerWorkflow(() => pawl.sleep('1d'), { name: 'sleeper' });
   pawl.registerWorkflow(() => pawl.recv('go', 86_400), { name: 'receiver' });
   pawl.registerWorkflow((target: string) => pawl.getEvent(target, 'key', 86_400), { name: 'getter' });
@@ -56,7 +73,8 @@ async function fill(on: pg.Client, count: number): Promise<void> {
 }
 
 afterAll(async () => {
-  await Promise.all([early.end(), client.end()]);
+  for (const each of [early, client, pooled]) await each?.end();
+  await bouncer?.stop();
   await database.drop();
 });
 
@@ -148,16 +166,23 @@ const rowsRead = async (on: pg.Client) => {
   return rows[0]?.n ?? 0;
 };
 
-describe.each(['by plans from the beginning', 'before ANALYZE', 'after ANALYZE'])(
+const ways: [string, () => pg.Client | undefined][] = [
+  ['by plans from the beginning', () => early],
+  ['before ANALYZE', () => client],
+  ['behind a transaction pooler', () => pooled],
+  ['after ANALYZE', () => client],
+];
+
+describe.each(noPgBouncer === undefined ? ways : ways.filter(([way]) => !way.includes('pooler')))(
   'among thousands of parked workflows, %s',
-  (when) => {
+  (way, which) => {
     beforeAll(async () => {
-      if (when === 'after ANALYZE') await client.query('ANALYZE');
+      if (way === 'after ANALYZE') await client.query('ANALYZE');
     });
 
     test.each(calls)('%s reads some rows for each that it is about', async (_name, make) => {
+      const on = which() as pg.Client;
       const { before, call, answers } = make();
-      const on = when === 'by plans from the beginning' ? early : client;
       await on.query('BEGIN; SET LOCAL plan_cache_mode = force_generic_plan');
       let read: number;
       try {

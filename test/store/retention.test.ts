@@ -1,11 +1,12 @@
 // What is over for long enough is deleted, and nothing else.
 import { type Driver, describeEachDriver } from '@pawl/test-support/drivers';
 import { Pawl, type SqlClient } from '@pawl/core';
+import { internals } from '../../packages/core/src/app/internals.ts';
 import { beforeEach, describe, expect, test } from 'vitest';
 
 const DAY = 86_400_000;
 
-describeEachDriver('retention', (driver: Driver) => {
+describeEachDriver('retention', { pooler: true }, (driver: Driver) => {
   let schema: string;
   let pawl: Pawl;
 
@@ -55,10 +56,10 @@ describeEachDriver('retention', (driver: Driver) => {
   };
   const due = () => driver.sql(`UPDATE ${schema}.upkeep SET next_at = ${schema}.clock()`);
   const batch = async (limit = 1000, rows = 1000) => {
-    const [swept] = await driver.sql<{ deleted: number; more: boolean }>(
-      `SELECT deleted, more FROM ${schema}.sweep_workflows(${30 * DAY}, ${90 * DAY}, 60000, ${limit}, ${rows})`,
+    const { rows: swept } = await internals(pawl).database.query<{ deleted: number; more: boolean }>(
+      `SELECT deleted, more FROM pawl.sweep_workflows(${30 * DAY}, ${90 * DAY}, 60000, ${limit}, ${rows})`,
     );
-    return swept;
+    return swept[0];
   };
   const left = async (table: string, column: string) =>
     (
@@ -150,10 +151,10 @@ describeEachDriver('retention', (driver: Driver) => {
     let total = 0;
     const sweep = async (limit = 1000) =>
       (
-        await driver.sql<{ deleted: number }>(
-          `SELECT deleted FROM ${schema}.sweep_waiters(3600000, 60000, ${limit})`,
+        await internals(pawl).database.query<{ deleted: number }>(
+          `SELECT deleted FROM pawl.sweep_waiters(3600000, 60000, ${limit})`,
         )
-      )[0];
+      ).rows[0];
     await pawl.startWorkflow('wait', { workflowID: 'target' })();
     await pawl.startWorkflow('watch', { workflowID: 'watcher' })('target');
     // A caller in some other process.

@@ -11,7 +11,7 @@ const NEW = 2;
 
 const serving = (name: string, version: string): Served => ({ name, version, maxRecoveryAttempts: 9 });
 
-describeEachDriver('stranded workflows', (driver) => {
+describeEachDriver('stranded workflows', { pooler: true }, (driver) => {
   let store: Store;
   const open: Store[] = [];
 

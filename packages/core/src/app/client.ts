@@ -7,6 +7,7 @@ import { type PawlConfig, resolveConfig } from './config.ts';
 import { PawlCore } from './core.ts';
 import { setInternals } from './internals.ts';
 import * as management from './management.ts';
+import { explainLaunch } from './launch-error.ts';
 import { startRuntime } from './runtime.ts';
 import { readStatus, type WorkflowStatus } from './status.ts';
 import type { EventKey, Topic } from './topics.ts';
@@ -45,7 +46,7 @@ export class PawlClient {
     setInternals(this, this.#core);
   }
 
-  /** @throws DatabaseUnavailableError, or the database's own error if it refuses the connection */
+  /** @throws DatabaseUnavailableError; ConfigurationError if the database refuses login, database or role */
   async connect(): Promise<this> {
     const core = this.#core;
     if (core.state === 'ready') return this;
@@ -55,9 +56,13 @@ export class PawlClient {
       core.runtime = await startRuntime({ config, codec, registry, storage, events, observer: true });
       core.state = 'ready';
       await core.runtime.begin();
-    })().finally(() => {
-      this.#connecting = undefined;
-    });
+    })()
+      .catch((error: unknown) => {
+        throw explainLaunch(error, this.#config.schema ?? 'pawl');
+      })
+      .finally(() => {
+        this.#connecting = undefined;
+      });
     await this.#connecting;
     return this;
   }

@@ -16,6 +16,7 @@ import { type PawlConfig, resolveConfig, type ResolvedConfig } from './config.ts
 import { PawlCore } from './core.ts';
 import { setInternals } from './internals.ts';
 import * as management from './management.ts';
+import { explainLaunch } from './launch-error.ts';
 import { startRuntime } from './runtime.ts';
 import { readStatus, type WorkflowStatus } from './status.ts';
 import * as surroundings from './surroundings.ts';
@@ -65,8 +66,9 @@ export class Pawl {
   /**
    * Migrates, starts the executor, goes on with what this or other processes left. After `shutdown` it may be
    * called again.
-   * @throws ConfigurationError if called twice, or with settings that cannot be
-   * @throws DatabaseUnavailableError if the database does not answer
+   * @throws ConfigurationError if called twice, with settings that cannot be, or if the database refuses the login or
+   *   the role lacks a privilege
+   * @throws DatabaseUnavailableError if the database does not answer, or has not enough connections left
    */
   async launch(overrides: Partial<PawlConfig> = {}): Promise<this> {
     const core = this.#core;
@@ -89,7 +91,7 @@ export class Pawl {
     } catch (error) {
       if (core.state === 'ready') await this.#stop(0);
       core.state = 'idle';
-      throw error;
+      throw explainLaunch(error, config.schema);
     }
     return this;
   }

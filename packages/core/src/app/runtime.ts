@@ -141,6 +141,9 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     await database.close();
   };
   try {
+    // Whether there are connections enough is found out now, and not by the first that is to be written.
+    if (!database.embedded && options.observer !== true)
+      await Promise.all([...journalLanes, controlLane].map((lane) => lane.call('SELECT', [])));
     await executor.start();
   } catch (error) {
     await hints.close();

@@ -2,7 +2,7 @@
 // A pool that the user handed in is used and never ended.
 
 import pg from 'pg';
-import { ConfigurationError, DatabaseUnavailableError } from '../errors/index.ts';
+import { ConfigurationError } from '../errors/index.ts';
 import type {
   Database,
   Lane,
@@ -16,9 +16,11 @@ import type {
 } from './database.ts';
 import { abortedError, CommitUnknownError, ConnectionLostError } from './database.ts';
 import { classifyFault, errorCode } from './faults.ts';
+import { CLOSE_MS, destroyClient, endClient } from './pg-end.ts';
 import { listenOnPostgres } from './pg-listener.ts';
 import { asOneTransaction, createSessionTest, SESSION_SETTINGS } from './pg-session.ts';
 import { createQualifier } from './schema-name.ts';
+import { unavailable } from './unavailable.ts';
 
 export interface PgDatabaseOptions {
   connection: string | pg.PoolConfig | pg.Pool;
@@ -27,16 +29,8 @@ export interface PgDatabaseOptions {
   applicationName: string;
 }
 
-const CLOSE_MS = 3000;
-
 /** No honest call of ours takes so long (lock_timeout is 2 s): the connection is dead and does not know it. */
 const SILENCE_MS = 20_000;
-
-function destroy(client: pg.Client): void {
-  (
-    client as unknown as { connection: { stream: { destroy(error: Error): void } } }
-  ).connection.stream.destroy(new Error('Connection terminated: the server did not answer'));
-}
 
 const RAW_TYPES = { getTypeParser: () => (value: unknown) => value } as unknown as pg.CustomTypesConfig;
 
@@ -47,6 +41,9 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
   // A pool reports the loss of an idle connection as an event; the next query reports it to who needs it.
   const onPoolError = () => {};
   pool.on('error', onPoolError);
+  const pooled = new Set<pg.PoolClient>();
+  own?.on('connect', (client) => pooled.add(client));
+  own?.on('remove', (client) => pooled.delete(client));
   const clientConfig = (): pg.ClientConfig => ({
     ...(pool.options as pg.ClientConfig),
     keepAlive: true,
@@ -72,8 +69,11 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       // Connections of our pool may be lost after its end as well: its listener stays.
       if (own === undefined) pool.off('error', onPoolError);
       // A connection that somebody still holds must not hold up the end.
-      if (own)
-        await Promise.race([own.end(), new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref())]);
+      const timer = setTimeout(() => {
+        for (const client of pooled) destroyClient(client, 'its database was closed');
+      }, CLOSE_MS);
+      await own?.end();
+      clearTimeout(timer);
     },
     query: async (text, params) => {
       try {
@@ -223,17 +223,17 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
         await fresh.connect();
         if (await testSession(fresh)) await fresh.query(SESSION_SETTINGS);
       } catch (error) {
-        fresh.end().catch(() => {});
+        void endClient(fresh);
         throw error;
       }
-      if (closed) await fresh.end();
+      if (closed) await endClient(fresh);
       else client = fresh;
       return fresh;
     };
     const send = async (text: string, params: readonly unknown[]): Promise<TextRow[]> => {
       const live = client ?? (await (connecting ??= connect().finally(() => (connecting = undefined))));
       database.onStatement?.(text);
-      const silence = setTimeout(() => destroy(live), SILENCE_MS);
+      const silence = setTimeout(() => destroyClient(live, 'the server did not answer'), SILENCE_MS);
       try {
         const query = database.pooled
           ? { text: asOneTransaction(text, params, qualify) }
@@ -248,7 +248,7 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       } catch (error) {
         if (client === live && classifyFault(error) === 'connection') {
           client = undefined;
-          live.end().catch(() => {});
+          void endClient(live);
         }
         throw error;
       } finally {
@@ -267,7 +267,7 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
         closed = true;
         const left = client ?? (await connecting?.catch(() => undefined));
         client = undefined;
-        await left?.end().catch(() => {});
+        if (left !== undefined) await endClient(left);
       },
     };
   }
@@ -286,11 +286,7 @@ function statementName(text: string): string {
 
 /** A request that met no database says so; what it was about is in the cause. */
 function explain(error: unknown): unknown {
-  if (classifyFault(error) !== 'connection') return error;
-  return new DatabaseUnavailableError(
-    `The database does not answer (${(error as Error).message || 'connection refused'}). Check that it runs and that the address is right; then repeat the call.`,
-    { cause: error },
-  );
+  return classifyFault(error) === 'connection' ? unavailable(error) : error;
 }
 
 function poolOf(options: PgDatabaseOptions): pg.Pool {

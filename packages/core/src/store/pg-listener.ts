@@ -5,6 +5,7 @@
 import pg from 'pg';
 import type { Listener, ListenOptions, Queryable, QueryResult, Row } from './database.ts';
 import type { SessionTest } from './pg-session.ts';
+import { endClient } from './pg-end.ts';
 import { quoteIdentifier } from './schema-name.ts';
 
 const FIRST_RETRY_MS = 100;
@@ -33,7 +34,7 @@ export async function listenOnPostgres(
         live = undefined;
       }
       fresh.removeListener('notification', onNotification);
-      fresh.end().catch(() => {});
+      void endClient(fresh);
       if (current && !closed) {
         options.onLost(error);
         again();
@@ -48,7 +49,7 @@ export async function listenOnPostgres(
     fresh.on('end', () => onLost(new Error('The listening connection ended.')));
     await fresh.connect();
     if (!(await isSession(fresh))) {
-      fresh.end().catch(() => {});
+      void endClient(fresh);
       return;
     }
     fresh.on('notification', onNotification);
@@ -63,7 +64,7 @@ export async function listenOnPostgres(
     for (const channel of options.channels) await query(`LISTEN ${quoteIdentifier(channel)}`);
     await options.onConnect(queryable);
     if (lost || closed) {
-      fresh.end().catch(() => {});
+      void endClient(fresh);
       if (lost) throw new Error('The listening connection was lost at once.');
       return;
     }
@@ -98,7 +99,7 @@ export async function listenOnPostgres(
       const last = client;
       client = undefined;
       live = undefined;
-      await last?.end().catch(() => {});
+      if (last !== undefined) await endClient(last);
     },
   };
 }

@@ -45,6 +45,8 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
       const blocked = includeBlocked;
       const { executor } = engine;
       const claimed = await claim(lane, { executor, limit, served, anyVersion, blocked });
+      // Nobody waits for it any more; it is handed back with the rest.
+      if (stopped) return;
       for (const workflow of claimed) recover(workflow);
       if (blocked) {
         // All of them, but each once: what is blocked again at once comes back behind the others.

@@ -25,6 +25,7 @@ import { classifyFault } from '../store/faults.ts';
 import { cancelNoticed, wake } from '../store/lifecycle.ts';
 import type { Aftermath } from '../store/operations.ts';
 import { schemaClass } from '../store/schema-name.ts';
+import { atMost } from './at-most.ts';
 import type { Claimer } from './claimer.ts';
 import type { Hints } from './hints.ts';
 import { reviewStranded } from './stranded.ts';
@@ -347,24 +348,31 @@ export function createExecutor(options: ExecutorOptions): Executor {
     stop: async (graceMs) => {
       if (stopped) return;
       engine.draining = true;
-      await Promise.all([claimer.stop(), sweeper.stop()]);
+      // A database that is away or silent must not hold up the end: what is not written by then is done by who takes over.
+      await atMost(Promise.all([claimer.stop(), sweeper.stop()]), HAND_OVER_MS);
       await engine.quiesce(graceMs);
-      // A database that is away must not hold up the end: what is not written by then is done by who takes over.
+      const end = performance.now() + HAND_OVER_MS;
       await atMost(engine.journal.drained(), HAND_OVER_MS);
       stopped = true;
       clearTimeout(timer);
-      await ticking;
-      await waking;
+      await atMost(Promise.all([ticking, waking]), end - performance.now());
       for (const activation of [...engine.activations.values()]) engine.gone(activation, 'handed over');
       engine.journal.close();
       if (options.observer) {
         await hints.close();
         return;
       }
-      try {
+      const handOver = async (): Promise<void> => {
         while ((await release(lane, engine.executor, false)) > 0);
         await retire(lane, engine.executor);
         hints.ready();
+      };
+      try {
+        await atMost(
+          handOver(),
+          Math.max(LEAST_MS, end - performance.now()),
+          'The database does not answer.',
+        );
       } catch (error) {
         engine.logger.warn(
           { err: error },
@@ -385,12 +393,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
 }
 
 const HAND_OVER_MS = 5000;
+/** What is left for a hand-over, though all else took too long. */
+const LEAST_MS = 1000;
 /** Somebody holds the row of a workflow that is to be woken. */
 const HELD_PAUSE_MS = 50;
-
-/** Waits for a promise, but not for ever. */
-async function atMost(promise: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([promise, new Promise((resolve) => (timer = setTimeout(resolve, ms)))]);
-  clearTimeout(timer);
-}
