@@ -261,7 +261,9 @@ describeOnEach('idempotent', (app) => {
   test('a route without a scope is a mistake that shows when it is made', () => {
     handle(() => ({ json: {} }));
     expect(() =>
-      app.framework.serve(app.pawl, {} as Defaults<Seen>, (routes) => routes.idempotent('/x', {}, () => ({ json: {} }))),
+      app.framework.serve(app.pawl, {} as Defaults<Seen>, (routes) =>
+        routes.idempotent('/x', {}, () => ({ json: {} })),
+      ),
     ).toThrow(/scope/);
   });
 

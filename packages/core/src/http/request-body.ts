@@ -74,9 +74,16 @@ function readAndPutBack(incoming: IncomingMessage, limit: number): Promise<Reque
     let size = 0;
     const finish = (result: RequestBody): void => {
       incoming.off('readable', onReadable);
+      incoming.off('end', onEmpty);
       incoming.off('error', onAborted);
       incoming.off('close', onAborted);
       resolve(result);
+    };
+    // A chunked body without a chunk ends without ever having been readable. Nothing can be put back, and a parser
+    // behind us would take the ended stream for a client that has gone, so it is told that there is no body.
+    const onEmpty = (): void => {
+      delete incoming.headers['transfer-encoding'];
+      finish({ kind: 'bytes', bytes: NOTHING });
     };
     const onAborted = (): void => finish({ kind: 'aborted' });
     const onReadable = (): void => {
@@ -94,6 +101,7 @@ function readAndPutBack(incoming: IncomingMessage, limit: number): Promise<Reque
       if (size > 0) incoming.unshift(bytes);
       finish({ kind: 'bytes', bytes });
     };
+    incoming.on('end', onEmpty);
     incoming.on('error', onAborted);
     incoming.on('close', onAborted);
     incoming.on('readable', onReadable);
