@@ -25,7 +25,10 @@ export async function readBody(exchange: Exchange<unknown>, limit: number): Prom
     // Parsers of older frameworks leave an empty object where there is no body.
     return { kind: 'bytes', bytes: NOTHING };
   }
-  return readAndPutBack(incoming, limit);
+  const body = await readAndPutBack(incoming, limit);
+  // Koa's parser takes an ended stream for a client that has gone, unless there is a body already: the one it would make.
+  if (incoming.readableEnded && exchange.getBody() === undefined) exchange.setBody({});
+  return body;
 }
 
 /** The value of a body that says it is JSON; undefined for any other, and for none. */
@@ -79,12 +82,8 @@ function readAndPutBack(incoming: IncomingMessage, limit: number): Promise<Reque
       incoming.off('close', onAborted);
       resolve(result);
     };
-    // A chunked body without a chunk ends without ever having been readable. Nothing can be put back, and a parser
-    // behind us would take the ended stream for a client that has gone, so it is told that there is no body.
-    const onEmpty = (): void => {
-      delete incoming.headers['transfer-encoding'];
-      finish({ kind: 'bytes', bytes: NOTHING });
-    };
+    // A chunked body without a chunk ends without ever having been readable, and nothing can be put back.
+    const onEmpty = (): void => finish({ kind: 'bytes', bytes: NOTHING });
     const onAborted = (): void => finish({ kind: 'aborted' });
     const onReadable = (): void => {
       for (let chunk = take(incoming); chunk !== null; chunk = take(incoming)) {
