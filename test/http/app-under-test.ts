@@ -7,6 +7,7 @@ import { createDatabase, createEmbedded } from '@pawl/test-support';
 import pg from 'pg';
 import request from 'supertest';
 import { afterAll, afterEach, beforeAll, describe } from 'vitest';
+import { internals } from '../../packages/core/src/app/internals.ts';
 import { type App, type Framework, frameworks, type Seen } from './frameworks.ts';
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
@@ -17,6 +18,8 @@ export interface AppUnderTest {
   /** PGlite in this process, in place of a server. */
   readonly embedded: boolean;
   readonly server: Server;
+  /** What the idempotency routes have sent to the database, by the name of the function. */
+  readonly statements: string[];
   serve(define: (app: App) => void, defaults?: Defaults<Seen>): void;
   /** Registers a workflow under a name that the suite has to itself: the Pawl is shared with other frameworks. */
   register<A extends unknown[], R>(
@@ -33,6 +36,7 @@ export interface AppUnderTest {
 interface Store {
   readonly pawl: Pawl;
   readonly embedded: boolean;
+  readonly statements: string[];
   sql: AppUnderTest['sql'];
   close(): Promise<void>;
 }
@@ -63,6 +67,11 @@ function launched(kind: DatabaseKind, config: PawlConfig): () => Store {
   let store: Store | undefined;
   beforeAll(async () => {
     store = kind === 'PGlite' ? await embedded(config) : await onServer(config);
+    const { statements } = store;
+    internals(store.pawl).events.on('statement', ({ text }) => {
+      const name = /\.(http_(?:claim|settle|look))\(/.exec(text)?.[1];
+      if (name !== undefined) statements.push(name);
+    });
     await store.pawl.launch();
   });
   afterAll(async () => {
@@ -80,6 +89,7 @@ async function embedded(config: PawlConfig): Promise<Store> {
   return {
     pawl: new Pawl({ database, logger: silent, ...config }),
     embedded: true,
+    statements: [],
     sql: async (text, params) => (await database.query<Record<string, unknown>>(text, params)).rows,
     close: () => database.close(),
   };
@@ -92,6 +102,7 @@ async function onServer(config: PawlConfig): Promise<Store> {
   return {
     pawl: new Pawl({ database: database.url, logger: silent, ...config }),
     embedded: false,
+    statements: [],
     sql: async (text, params) => (await pool.query<Record<string, unknown>>(text, params)).rows,
     close: async () => {
       await pool.end();
@@ -125,6 +136,9 @@ function underTest(framework: Framework, store: () => Store): AppUnderTest {
     },
     get server() {
       return last();
+    },
+    get statements() {
+      return store().statements;
     },
     serve(define, defaults = { scope: ({ headers }) => String(headers['x-user'] ?? 'alice') }) {
       servers.push(framework.serve(store().pawl, defaults, define));

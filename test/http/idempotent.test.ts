@@ -4,7 +4,8 @@ import createError from 'http-errors';
 import request from 'supertest';
 import { beforeEach, expect, test } from 'vitest';
 import { describeOnEach } from './app-under-test.ts';
-import type { Answered, App, Asked } from './frameworks.ts';
+import type { Defaults } from '@pawl/core/http';
+import type { Answered, App, Asked, Seen } from './frameworks.ts';
 
 describeOnEach('idempotent', (app) => {
   let runs = 0;
@@ -260,7 +261,9 @@ describeOnEach('idempotent', (app) => {
   test('a route without a scope is a mistake that shows when it is made', () => {
     handle(() => ({ json: {} }));
     expect(() =>
-      app.framework.serve(app.pawl, {}, (routes) => routes.idempotent('/x', {}, () => ({ json: {} }))),
+      app.framework.serve(app.pawl, {} as Defaults<Seen>, (routes) =>
+        routes.idempotent('/x', {}, () => ({ json: {} })),
+      ),
     ).toThrow(/scope/);
   });
 

@@ -110,6 +110,14 @@ BEGIN
   END LOOP;
 END $$;
 
+-- What a key stands for, without a claim; no row if for nothing. For requests that would be refused if it were new.
+CREATE FUNCTION pawl.http_look(p_id text, p_fingerprint text, p_nonce text) RETURNS SETOF pawl.http_outcome
+LANGUAGE sql VOLATILE AS $$
+  SELECT 0, CASE WHEN NOT pawl.http_same(r.fingerprint, p_fingerprint, p_nonce) THEN 'mismatch' ELSE r.state END,
+    r.attempt, r.generation::float8, r.status, r.headers, r.body, pawl.epoch_ms(r.completed_at)
+  FROM pawl.http_request r WHERE r.id = p_id AND (r.expires_at IS NULL OR r.expires_at > pawl.clock())
+$$;
+
 -- Renews leases. Answers the ids that are no longer this owner's.
 CREATE FUNCTION pawl.http_renew(p_ids text[], p_owners text[], p_leases float8[]) RETURNS SETOF text
 LANGUAGE plpgsql VOLATILE AS $$

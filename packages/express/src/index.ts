@@ -78,18 +78,20 @@ export interface PawlExpress {
  * @example
  * const http = pawlExpress(pawl, { scope: (req) => req.user.tenantId });
  */
-export function pawlExpress(pawl: Pawl, defaults: Defaults<Request> = {}): PawlExpress {
+export function pawlExpress(pawl: Pawl, defaults: Defaults<Request>): PawlExpress {
   const http = createHttp<Request>(pawl, defaults);
   return {
     idempotent(options) {
       const admit = http.idempotent(options);
       return (req, res, next) => {
-        admit(exchangeOf(req, res)).then((admission) => {
-          if (admission.kind === 'pass') return next();
-          if (admission.kind === 'reply') return void send(res, admission.reply);
-          admission.attempt.capture(res);
-          admission.attempt.run(() => next());
-        }, next);
+        admit(exchangeOf(req, res))
+          .then((admission) => {
+            if (admission.kind === 'pass') return next();
+            if (admission.kind === 'reply') return send(res, admission.reply);
+            admission.attempt.capture(res);
+            return admission.attempt.run(() => next());
+          })
+          .catch(next);
       };
     },
     endpoint: (workflow, options = {}) => handlerOf(http.endpoint(workflow, options)),

@@ -84,7 +84,7 @@ export interface PawlKoa {
  * @example
  * const http = pawlKoa(pawl, { scope: (ctx) => ctx.state.user.tenantId });
  */
-export function pawlKoa(pawl: Pawl, defaults: Defaults<Context> = {}): PawlKoa {
+export function pawlKoa(pawl: Pawl, defaults: Defaults<Context>): PawlKoa {
   const http = createHttp<Context>(pawl, defaults);
   return {
     idempotent(options) {
@@ -109,6 +109,7 @@ async function runHeld(ctx: Context, next: Next, attempt: Attempt): Promise<void
     await attempt.run(next);
   } catch (error) {
     // The response is made of the error further out, and recorded there; unless there is nobody left to send one to.
+    capture.holdPipes();
     const abandon = (): void => void (capture.holding && attempt.fail());
     if (ctx.writable) ctx.res.once('close', abandon);
     else await attempt.fail();

@@ -6,7 +6,7 @@ import { requestID } from './digest.ts';
 import type { HttpContext } from './http-context.ts';
 import { parseIdempotencyKey } from './idempotency-key.ts';
 import type { IdempotencySettings } from './options.ts';
-import { readBody, type RequestBody } from './request-body.ts';
+import { parseJSON, readBody, type RequestBody } from './request-body.ts';
 
 export type ReadBody = Extract<RequestBody, { kind: 'bytes' | 'parsed' }>;
 
@@ -50,7 +50,10 @@ export async function bodyOf<Req>(
   { readonly kind: 'body'; readonly body: ReadBody } | { readonly kind: 'refused'; readonly reply: Reply }
 > {
   const body = await readBody(exchange, limit);
-  if (body.kind === 'bytes' || body.kind === 'parsed') return { kind: 'body', body };
+  if (body.kind === 'bytes' || body.kind === 'parsed') {
+    if (body.kind === 'bytes') offerParsedBody(exchange, body.bytes);
+    return { kind: 'body', body };
+  }
   const reply =
     body.kind === 'too-large'
       ? http.problem(exchange, {
@@ -60,6 +63,13 @@ export async function bodyOf<Req>(
         })
       : http.problem(exchange, { status: 400, code: 'body-malformed', detail: 'The body ended early.' });
   return { kind: 'refused', reply };
+}
+
+/** For the options' functions, and an app without a body parser behind us; one that is there parses the stream itself. */
+function offerParsedBody(exchange: Exchange<unknown>, bytes: Uint8Array): void {
+  if (exchange.getBody() !== undefined) return;
+  const json = parseJSON(exchange, bytes);
+  if (json !== undefined && 'value' in json) exchange.setBody(json.value);
 }
 
 /** Who asks, and for what. */
@@ -73,7 +83,8 @@ export async function identify<Req>(
 > {
   let scope: string;
   try {
-    scope = settings.scope === 'global' ? 'global' : await settings.scope(exchange.request);
+    scope = settings.scope === 'global' ? 'global' : ((await settings.scope(exchange.request)) ?? '');
+    if (typeof scope !== 'string') throw new TypeError(`scope() must give a string, not a ${typeof scope}.`);
   } catch (error) {
     http.pawl.logger.error({ err: error }, 'The scope of an Idempotency-Key could not be determined');
     const detail = 'The handler was not run.';
@@ -82,7 +93,7 @@ export async function identify<Req>(
       reply: http.problem(exchange, { status: 500, code: 'scope-failed', detail, retryable: true }),
     };
   }
-  if (typeof scope !== 'string' || scope === '') {
+  if (scope === '') {
     const detail = 'An Idempotency-Key belongs to a caller, and this request does not say who that is.';
     return { kind: 'refused', reply: http.problem(exchange, { status: 401, code: 'scope-missing', detail }) };
   }

@@ -61,7 +61,13 @@ export async function withoutEncoding(answer: Answer): Promise<Answer> {
   if (encoding === undefined || answer.body.byteLength === 0) return answer;
   const decode = DECODERS[String(encoding).toLowerCase()];
   if (decode === undefined) return answer;
-  const body = await decode(answer.body);
+  let body: Uint8Array;
+  try {
+    body = await decode(answer.body);
+  } catch {
+    // It is not what it says. That is between the handler and its clients.
+    return answer;
+  }
   return {
     ...answer,
     body,

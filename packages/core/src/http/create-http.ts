@@ -7,6 +7,7 @@ import type { Exchange, Reply } from './exchange.ts';
 import { healthRoutes } from './health.ts';
 import { httpContext } from './http-context.ts';
 import { type Admission, idempotent } from './idempotent.ts';
+import { checkMount } from './mount-check.ts';
 import type { Defaults, IdempotencyOptions } from './options.ts';
 import type { RouteTable } from './routes.ts';
 import { webhook, type WebhookOptions } from './webhook.ts';
@@ -28,11 +29,22 @@ export interface PawlHttp<Req> {
 /** The routes over `pawl`, for a framework whose request type is `Req`. Adapters are the only callers. */
 export function createHttp<Req>(pawl: Pawl, defaults: Defaults<Req>): PawlHttp<Req> {
   const http = httpContext(pawl, defaults);
+  let locates = false;
   return {
     idempotent: (options = {}) => idempotent(http, options),
-    endpoint: (workflow, options) => endpoint(http, workflow, options),
+    endpoint: (workflow, options) => {
+      locates = true;
+      return endpoint(http, workflow, options);
+    },
     webhook: (options) => webhook(http, options),
-    workflows: (options) => workflowRoutes(http, options),
+    workflows: (options) =>
+      checkMount(workflowRoutes(http, options), http.workflowsPath, (found) => {
+        if (!locates) return;
+        pawl.logger.warn(
+          `http.workflows() was asked for ${found}, but the Location headers of http.endpoint() begin with ${http.workflowsPath}/. ` +
+            'Give { workflowsPath } the whole path under which clients reach those routes.',
+        );
+      }),
     health: () => healthRoutes(http),
   };
 }

@@ -1,27 +1,39 @@
 // Owns the mode in which the route is the workflow: a key stands for one workflow, the response is its outcome.
 // Never runs anything itself: after a crash the workflow goes on elsewhere, and the next try joins it.
 import { randomUUID } from 'node:crypto';
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { EventKey } from '../app/topics.ts';
 import type { WorkflowHandle } from '../app/handles.ts';
 import type { Workflow } from '../app/workflows.ts';
 import { ValidationError } from '../errors/index.ts';
-import { bodyOf, identify, keyed, keyOf, type ReadBody, reused, unavailableAnswer } from './admission.ts';
+import type { HttpClaimOutcome } from '../store/http-requests.ts';
+import {
+  bodyOf,
+  identify,
+  type Keyed,
+  keyed,
+  keyOf,
+  type ReadBody,
+  reused,
+  unavailableAnswer,
+} from './admission.ts';
 import { answerOfRecord, answerOfReply, replyOf } from './answer.ts';
 import { derivedWorkflowID } from './digest.ts';
+import { type InputOption, invalidInput, type Prepared, prepareInput } from './endpoint-input.ts';
 import { type Exchange, headerValues, type Reply } from './exchange.ts';
 import type { HttpContext } from './http-context.ts';
 import type { Claimed } from './ledger.ts';
 import { type IdempotencyOptions, idempotencySettings } from './options.ts';
-import { problemOfError, replyOfRoute, replyOfValue, type RouteReply, statusOf } from './outcome.ts';
+import { problemOfError, replyOfRoute, replyOfValue, type RouteReply } from './outcome.ts';
 import { parsePrefer } from './prefer.ts';
-import { parseJSON } from './request-body.ts';
-import { check, isSchema, plainIssue } from './schema.ts';
 import { awaitOutcome, type Outcome } from './workflow-outcome.ts';
 
 export interface EndpointOptions<Req, Input, Value> extends IdempotencyOptions<Req> {
-  /** The workflow's argument: a schema for the request's body, or a function of the request. Default: the body. */
-  readonly input?: StandardSchemaV1<unknown, Input> | ((req: Req) => Input | Promise<Input>) | undefined;
+  /**
+   * The workflow's argument: a schema for the request's JSON body, or a function of the request. Default: the body as it
+   * is; a request without one is then refused with 400, unless the workflow's function takes no argument. Asked on every
+   * try, before the key is used up, so it must not do anything.
+   */
+  readonly input?: InputOption<Req, Input>;
   /** Answer as soon as the workflow has set this event, with the event's value, instead of at the workflow's end. */
   readonly event?: string | EventKey<Value> | undefined;
   /** The response for a value; default 200 with the value as JSON. Must depend on its arguments alone. */
@@ -39,10 +51,6 @@ export interface EndpointOptions<Req, Input, Value> extends IdempotencyOptions<R
 const WAIT_SECONDS = 10;
 const MAX_WAIT_SECONDS = 60;
 
-type Prepared<T> =
-  | { readonly kind: 'ready'; readonly value: T }
-  | { readonly kind: 'refused'; readonly reply: Reply };
-
 export function endpoint<Req, A extends unknown[], R, Value = R>(
   http: HttpContext<Req>,
   workflow: Workflow<A, R>,
@@ -57,16 +65,6 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
   }
 
   return async (exchange) => {
-    try {
-      return await answer(exchange);
-    } catch (error) {
-      const reply = http.unavailable(exchange, error);
-      if (reply === undefined) throw error;
-      return reply;
-    }
-  };
-
-  async function answer(exchange: Exchange<Req>): Promise<Reply> {
     const given = keyOf(http, exchange, settings);
     if (given.kind === 'refused') return given.reply;
     const identified = given.kind === 'key' ? await identify(http, exchange, settings, given.key) : undefined;
@@ -74,78 +72,77 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     const read = await bodyOf(http, exchange, settings.maxBodyBytes);
     if (read.kind === 'refused') return read.reply;
 
-    const identity =
-      given.kind === 'key' && identified !== undefined ? { key: given.key, id: identified.id } : undefined;
-    if (identity === undefined) {
+    if (given.kind === 'none' || identified === undefined) {
       const workflowID = randomUUID();
       exchange.setIdempotency({ key: undefined, workflowID, attempt: 1 });
       const input = await inputOf(exchange, read.body);
       if (input.kind === 'refused') return input.reply;
-      return run(exchange, { workflowID, claimed: undefined }, input.value);
+      return outcomeOf(exchange, { workflowID, claimed: undefined }, input.value);
     }
+    const request = keyed(exchange, settings, { key: given.key, id: identified.id, body: read.body });
+    try {
+      return await answerKeyed(exchange, request, read.body);
+    } catch (error) {
+      const reply = http.unavailable(exchange, error, 'nothing');
+      if (reply === undefined) throw error;
+      return reply;
+    }
+  };
 
-    const input = await inputOf(exchange, read.body);
-    if (input.kind === 'refused') return input.reply;
-    const request = keyed(exchange, settings, { ...identity, body: read.body });
+  function inputOf(exchange: Exchange<Req>, body: ReadBody): Promise<Prepared<A[0] | undefined>> {
+    return prepareInput(http, workflow, options.input, exchange, body);
+  }
+
+  async function answerKeyed(exchange: Exchange<Req>, request: Keyed, body: ReadBody): Promise<Reply> {
+    let input: Prepared<A[0] | undefined>;
+    try {
+      input = await inputOf(exchange, body);
+    } catch (error) {
+      const earlier = await earlierAnswer(exchange, request);
+      if (earlier !== undefined) return earlier;
+      throw error;
+    }
+    if (input.kind === 'refused') return (await earlierAnswer(exchange, request)) ?? input.reply;
+
     const outcome = await http.ledger.claim({ ...request, leaseMs: null });
     const workflowID = derivedWorkflowID(outcome.id, outcome.generation);
-    exchange.setIdempotency({ key: identity.key, workflowID, attempt: outcome.attempt });
-    if (outcome.kind === 'mismatch') return reused(http, exchange);
-    if (outcome.kind === 'done') {
-      const recorded = answerOfRecord(outcome.record);
-      if (recorded === undefined) return unavailableAnswer(http, exchange, workflowID);
-      return replyOf(recorded, { 'Idempotent-Replayed': 'true' });
-    }
+    exchange.setIdempotency({ key: request.key, workflowID, attempt: outcome.attempt });
+    const known = answerOfClaim(exchange, outcome, workflowID);
+    if (known !== undefined) return known;
     const kind = outcome.kind === 'running' ? 'running' : 'new';
-    return run(exchange, { workflowID, claimed: { ...outcome, kind } }, input.value);
+    return outcomeOf(exchange, { workflowID, claimed: { ...outcome, kind } }, input.value);
   }
 
-  /** Checked before the key is used up: a request that was never valid may come again, corrected. */
-  async function inputOf(exchange: Exchange<Req>, body: ReadBody): Promise<Prepared<A[0] | undefined>> {
-    let content: unknown = body.kind === 'parsed' ? body.value : undefined;
-    if (body.kind === 'bytes') {
-      const json = parseJSON(exchange, body.bytes);
-      if (json !== undefined && 'malformed' in json) {
-        const reply = http.problem(exchange, {
-          status: 400,
-          code: 'body-malformed',
-          detail: `The body is not JSON: ${json.malformed}`,
-        });
-        return { kind: 'refused', reply };
-      }
-      content = json?.value ?? exchange.getBody();
-      if (exchange.getBody() === undefined && json !== undefined) exchange.setBody(json.value);
-    }
-    const { input } = options;
+  /**
+   * What is valid may change between two tries (a date that must lie ahead), what a key stands for may not. So where
+   * the input is refused, the key is looked at all the same; and only then, since a valid one looks when it claims.
+   */
+  async function earlierAnswer(exchange: Exchange<Req>, request: Keyed): Promise<Reply | undefined> {
+    const found = await http.ledger.look(request);
+    return found && answerOfClaim(exchange, found, derivedWorkflowID(request.id, found.generation));
+  }
+
+  function answerOfClaim(
+    exchange: Exchange<Req>,
+    outcome: HttpClaimOutcome,
+    workflowID: string,
+  ): Reply | undefined {
+    if (outcome.kind === 'mismatch') return reused(http, exchange);
+    if (outcome.kind !== 'done') return undefined;
+    const recorded = answerOfRecord(outcome.record);
+    if (recorded === undefined) return unavailableAnswer(http, exchange, workflowID);
+    return replyOf(recorded, { 'Idempotent-Replayed': 'true' });
+  }
+
+  async function outcomeOf(exchange: Exchange<Req>, current: Run, input: A[0] | undefined): Promise<Reply> {
     try {
-      if (input === undefined) return { kind: 'ready', value: content as A[0] };
-      if (!isSchema(input)) return { kind: 'ready', value: await input(exchange.request) };
-      const checked = await check(input, content);
-      if (checked.issues === undefined) return { kind: 'ready', value: checked.value };
-      return { kind: 'refused', reply: invalid(exchange, checked.issues) };
+      return await run(exchange, current, input);
     } catch (error) {
-      if (error instanceof ValidationError)
-        return { kind: 'refused', reply: invalid(exchange, error.issues) };
-      const issues = issuesOf(error);
-      if (issues !== undefined) return { kind: 'refused', reply: invalid(exchange, issues) };
-      const status = statusOf(error);
-      if (status === undefined || status >= 500) throw error;
-      const { message } = error as Error;
-      return {
-        kind: 'refused',
-        reply: http.problem(exchange, { status, code: 'input-invalid', detail: message }),
-      };
+      // The start may have become durable. With a key the next try joins it.
+      const reply = http.unavailable(exchange, error, current.claimed === undefined ? 'unknown' : 'begun');
+      if (reply === undefined) throw error;
+      return reply;
     }
-  }
-
-  function invalid(exchange: Exchange<Req>, issues: readonly StandardSchemaV1.Issue[]): Reply {
-    const detail = issues[0]?.message;
-    return http.problem(exchange, {
-      status: 422,
-      code: 'input-invalid',
-      detail,
-      issues: issues.map(plainIssue),
-    });
   }
 
   async function run(exchange: Exchange<Req>, current: Run, input: A[0] | undefined): Promise<Reply> {
@@ -154,9 +151,8 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     try {
       handle = await http.pawl.startWorkflow(workflow, { workflowID })(...([input] as unknown as A));
     } catch (error) {
-      if (claimed?.kind === 'new')
-        await http.ledger.settle(claimed, { kind: 'forgotten' }, 0).catch(() => undefined);
-      if (error instanceof ValidationError) return invalid(exchange, error.issues);
+      // The claim stays as it is: whether the start became durable is not always known, and the next try joins it.
+      if (error instanceof ValidationError) return invalidInput(http, exchange, error.issues);
       throw error;
     }
     const prefer =
@@ -168,7 +164,7 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     const seconds = Math.min(wanted, Math.max(MAX_WAIT_SECONDS, options.waitSeconds ?? 0));
     const outcome = await awaitOutcome(http.pawl, handle, options.event, seconds);
     if (outcome.kind === 'pending') {
-      if (prefer?.respondAsync === true) return accepted(exchange, current, `respond-async, wait=${wanted}`);
+      if (prefer?.respondAsync === true) return accepted(exchange, current, `respond-async, wait=${seconds}`);
       return claimed?.kind === 'running'
         ? inFlight(exchange, current)
         : accepted(exchange, current, undefined);
@@ -256,10 +252,4 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
       headers: { Location: http.workflowLocation(workflowID), 'Retry-After': '1' },
     });
   }
-}
-
-/** Validation errors of other libraries: zod and valibot put `issues` on what they throw. */
-function issuesOf(error: unknown): readonly StandardSchemaV1.Issue[] | undefined {
-  const issues = (error as { issues?: unknown } | null)?.issues;
-  return error instanceof Error && Array.isArray(issues) ? (issues as StandardSchemaV1.Issue[]) : undefined;
 }

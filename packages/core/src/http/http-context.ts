@@ -9,6 +9,16 @@ import { type Ledger, ledgerOf } from './ledger.ts';
 import type { Defaults } from './options.ts';
 import { type ProblemDetails, problems } from './problem.ts';
 
+/** How far a request had come when the database went away. */
+export type Done = 'nothing' | 'begun' | 'unknown';
+
+const DETAILS: Record<Done, string> = {
+  nothing: 'Nothing was done. Send the same request again in a moment.',
+  begun:
+    'It is not known how far the request has come. Send it again in a moment, with the same key: it goes on.',
+  unknown: 'It is not known whether anything was done, and the request has no key by which to find out.',
+};
+
 export interface HttpContext<Req> {
   readonly pawl: Pawl;
   readonly defaults: Defaults<Req>;
@@ -17,10 +27,12 @@ export interface HttpContext<Req> {
   problem(exchange: Exchange<Req>, details: ProblemDetails): Reply;
   /** The URI under which a code is explained. */
   problemType(code: string): string;
+  /** Where the workflow routes are, without a slash at the end. */
+  readonly workflowsPath: string;
   /** Where the client finds this workflow. */
   workflowLocation(workflowID: string): string;
   /** 503 for a database that is away or an instance that is not running; undefined for any other error. */
-  unavailable(exchange: Exchange<Req>, error: unknown): Reply | undefined;
+  unavailable(exchange: Exchange<Req>, error: unknown, done?: Done): Reply | undefined;
   withDerivedWorkflowIDs<T>(prefix: string, fn: () => T): T;
 }
 
@@ -35,26 +47,19 @@ export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpConte
     ledger: ledgerOf(pawl),
     problem,
     problemType: type,
+    workflowsPath,
     workflowLocation: (workflowID) => `${workflowsPath}/${encodeURIComponent(workflowID)}`,
-    unavailable: (exchange, error) =>
-      error instanceof NotLaunchedError
-        ? problem(exchange, {
-            status: 503,
-            code: 'not-ready',
-            detail:
-              'Nothing was done. This process is starting or stopping; send the same request again in a moment.',
-            retryable: true,
-            headers: { 'Retry-After': '2' },
-          })
-        : isUnavailable(error)
-          ? problem(exchange, {
-              status: 503,
-              code: 'database-unavailable',
-              detail: 'Nothing was done. Send the same request again in a moment.',
-              retryable: true,
-              headers: { 'Retry-After': '2' },
-            })
-          : undefined,
+    unavailable: (exchange, error, done = 'nothing') => {
+      const stopped = error instanceof NotLaunchedError;
+      if (!stopped && !isUnavailable(error)) return undefined;
+      return problem(exchange, {
+        status: 503,
+        code: stopped ? 'not-ready' : 'database-unavailable',
+        detail: DETAILS[done],
+        retryable: done !== 'unknown',
+        headers: { 'Retry-After': '2' },
+      });
+    },
     withDerivedWorkflowIDs: (prefix, fn) => internals(pawl).withDerivedWorkflowIDs(prefix, fn),
   };
 }

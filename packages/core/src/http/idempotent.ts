@@ -4,12 +4,16 @@ import type { ServerResponse } from 'node:http';
 import { answerOfRecord, type Answer, replyOf, withoutEncoding } from './answer.ts';
 import { bodyOf, identify, keyed, keyOf, reused, unavailableAnswer } from './admission.ts';
 import { derivedWorkflowID } from './digest.ts';
-import { type Exchange, headerValues, type Reply } from './exchange.ts';
+import { closedSignal, type Exchange, headerValues, type Reply } from './exchange.ts';
 import type { HttpContext } from './http-context.ts';
 import type { Claimed, Ending } from './ledger.ts';
-import { type IdempotencyOptions, type IdempotencySettings, idempotencySettings } from './options.ts';
+import {
+  type IdempotencyOptions,
+  type IdempotencySettings,
+  idempotencySettings,
+  isStorableByDefault,
+} from './options.ts';
 import { parsePrefer } from './prefer.ts';
-import { parseJSON } from './request-body.ts';
 import { captureResponse, type ResponseCapture } from './response-capture.ts';
 
 /** One run of the handler under its key. */
@@ -31,7 +35,6 @@ export type Admission =
 
 const WAIT_SECONDS = 10;
 const MAX_WAIT_SECONDS = 60;
-const POLL_MS = 150;
 
 export function idempotent<Req>(
   http: HttpContext<Req>,
@@ -67,7 +70,6 @@ export function idempotent<Req>(
         case 'retry':
         case 'takeover':
           exchange.setIdempotency({ key: given.key, workflowID, attempt: outcome.attempt });
-          offerParsedBody(exchange, read.body.kind === 'bytes' ? read.body.bytes : undefined);
           return { kind: 'run', attempt: attemptOf(http, settings, outcome, workflowID) };
       }
     } catch (error) {
@@ -86,11 +88,14 @@ async function claimOrWait<Req>(
 ) {
   const claim = { ...request, leaseMs: settings.leaseMs };
   let outcome = await http.ledger.claim(claim);
-  if (settings.inFlight !== 'wait') return outcome;
+  if (settings.inFlight !== 'wait' || outcome.kind !== 'running') return outcome;
   const wanted = parsePrefer(headerValues(exchange.incoming, 'prefer')).wait ?? WAIT_SECONDS;
   const until = performance.now() + Math.min(wanted, MAX_WAIT_SECONDS) * 1_000;
-  while (outcome.kind === 'running' && performance.now() < until && !exchange.outgoing.destroyed) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  const gone = closedSignal(exchange);
+  while (outcome.kind === 'running' && !gone.aborted) {
+    const left = until - performance.now();
+    if (left <= 0) break;
+    await http.ledger.settled(claim.id, left, gone);
     outcome = await http.ledger.claim(claim);
   }
   return outcome;
@@ -105,13 +110,6 @@ function inFlight<Req>(http: HttpContext<Req>, exchange: Exchange<Req>, workflow
     workflowID,
     headers: { 'Retry-After': '1' },
   });
-}
-
-/** For an app without a body parser behind us; one that is there parses the stream itself. */
-function offerParsedBody(exchange: Exchange<unknown>, bytes: Uint8Array | undefined): void {
-  if (bytes === undefined || exchange.getBody() !== undefined) return;
-  const json = parseJSON(exchange, bytes);
-  if (json !== undefined && 'value' in json) exchange.setBody(json.value);
 }
 
 function attemptOf<Req>(
@@ -129,16 +127,27 @@ function attemptOf<Req>(
     return outcome.kind === 'stored';
   }
 
-  async function record(answer: Answer): Promise<boolean> {
-    if (answer.body.byteLength > settings.maxStoredBytes) {
-      await settle({ kind: 'unavailable' });
-      return false;
+  /** The work is done by now: a fault in the user's function must not have it done again. */
+  function isStorable(status: number): boolean {
+    try {
+      return settings.storable({ status });
+    } catch (error) {
+      http.pawl.logger.error({ err: error }, 'The storable option of an idempotent route failed');
+      return isStorableByDefault({ status });
     }
-    if (!settings.storable({ status: answer.status })) {
+  }
+
+  async function record(answer: Answer): Promise<boolean> {
+    if (!isStorable(answer.status)) {
       await settle({ kind: 'failed' });
       return true;
     }
-    return settle({ kind: 'answer', answer: await withoutEncoding(answer) });
+    const plain = await withoutEncoding(answer);
+    if (plain.body.byteLength > settings.maxStoredBytes) {
+      await settle({ kind: 'unavailable' });
+      return false;
+    }
+    return settle({ kind: 'answer', answer: plain });
   }
 
   return {
@@ -148,7 +157,8 @@ function attemptOf<Req>(
       captureResponse(response, {
         maxBytes: settings.maxStoredBytes,
         onAnswer: record,
-        onLive: async () => void (await settle({ kind: 'unavailable' })),
+        onLive: async (status) =>
+          void (await settle({ kind: isStorable(status) ? 'unavailable' : 'failed' })),
       }),
     fail: async () => {
       await settle({ kind: 'failed' }).catch(() => undefined);

@@ -17,6 +17,7 @@ import {
 import { type Answer, storedHeaders } from './answer.ts';
 import { coalesce } from './coalesce.ts';
 import { leaseKeeper } from './lease-keeper.ts';
+import { waitingRequests } from './waiting-requests.ts';
 
 /** A request waits this long for its key, then it is told that the database is away. */
 const CLAIM_DEADLINE_MS = 2_500;
@@ -25,6 +26,8 @@ const SETTLE_DEADLINE_MS = 3_000;
 /** What could not be recorded in time is tried on in the background, while the lease keeps others away. */
 const LATE_SETTLE_TRIES = 40;
 const LATE_SETTLE_PAUSE_MS = 3_000;
+/** How often a request that waits looks for what another process has settled: as often as anything else is looked for. */
+const LOOK_EVERY_MS = 500;
 const SWEEP_EVERY_MS = 60_000;
 const SWEEP_LIMIT = 500;
 const CLAIM_BATCH = 64;
@@ -54,6 +57,13 @@ export interface Ledger {
     leaseMs: number | null;
   }): Promise<HttpClaimOutcome & Claimed>;
   settle(claimed: Claimed, ending: Ending, retentionMs: number): Promise<HttpSettleOutcome>;
+  /**
+   * What a key stands for, without claiming it; undefined if for nothing.
+   * @throws DatabaseUnavailableError within three seconds
+   */
+  look(request: { id: string; fingerprint: string }): Promise<HttpClaimOutcome | undefined>;
+  /** Resolves when a key may have been settled: at once where this process does so, else within half a second. */
+  settled(id: string, timeoutMs: number, signal: AbortSignal): Promise<void>;
 }
 
 const ledgers = new WeakMap<Pawl, Ledger>();
@@ -100,6 +110,7 @@ function createLedger({ requests, ongoing, onError }: LedgerOptions): Ledger {
     },
   );
   const keeper = leaseKeeper((leases) => ongoing().renew(leases), onError);
+  const waiting = waitingRequests();
   let sweptAt = 0;
 
   function sweepNowAndThen(): void {
@@ -128,10 +139,11 @@ function createLedger({ requests, ongoing, onError }: LedgerOptions): Ledger {
       const owner = randomUUID();
       const claiming = claimOne({ id, fingerprint, owner, leaseMs });
       const outcome = await within(CLAIM_DEADLINE_MS, claiming, () => {
-        // It was told that nothing happened: so a claim that succeeds after all is given back.
+        // It was told that nothing happened: so a claim that succeeds after all is given back. One without a lease is
+        // not: others may have joined it meanwhile, and go on with what it stands for.
         claiming
           .then((late) =>
-            isOurs(late)
+            isOurs(late) && leaseMs !== null
               ? settleOne(settlement({ id, owner, attempt: late.attempt }, { kind: 'forgotten' }, 0))
               : null,
           )
@@ -148,15 +160,23 @@ function createLedger({ requests, ongoing, onError }: LedgerOptions): Ledger {
       try {
         const outcome = await within(SETTLE_DEADLINE_MS, settling, () => undefined);
         keeper.drop(claimed.id);
+        waiting.tell(claimed.id);
         return outcome;
       } catch (error) {
         settling.then(
-          () => keeper.drop(claimed.id),
+          () => {
+            keeper.drop(claimed.id);
+            waiting.tell(claimed.id);
+          },
           () => void settleLate(item),
         );
         throw error;
       }
     },
+
+    look: ({ id, fingerprint }) =>
+      within(CLAIM_DEADLINE_MS, requests().look(id, fingerprint, randomUUID()), () => undefined),
+    settled: (id, timeoutMs, signal) => waiting.wait(id, Math.min(timeoutMs, LOOK_EVERY_MS), signal),
   };
 }
 

@@ -9,11 +9,14 @@ export type Scope<Req> = ((req: Req) => string | Promise<string>) | 'global';
 
 /** What `pawlExpress(pawl, …)` and `pawlKoa(pawl, …)` take. */
 export interface Defaults<Req> {
-  /** Scope of the idempotency keys, for every route that has none of its own. */
-  readonly scope?: Scope<Req> | undefined;
-  /** Prefix of the `type` of problems; default `urn:pawl:problem:`. */
+  /** Whose an idempotency key is, for every route that has no `scope` of its own. */
+  readonly scope: Scope<Req>;
+  /** Prefix of the `type` of problems (RFC 9457), as `https://api.example.com/problems/`; default `urn:pawl:problem:`. */
   readonly problemBase?: string | undefined;
-  /** Where `http.workflows()` is mounted, for `Location`; default `/workflows`. */
+  /**
+   * Where clients reach `http.workflows()`, for `Location`: the whole path, with whatever it is mounted under, as
+   * `/api/workflows`; default `/workflows`. A route that is asked for elsewhere says so in the log, once.
+   */
   readonly workflowsPath?: string | undefined;
   /** Where `http.hooks()` is mounted; default `/hooks`. */
   readonly hooksPath?: string | undefined;
@@ -74,7 +77,7 @@ const MAX_STORED_BYTES = 256 * 1024;
 const SAFE = ['GET', 'HEAD', 'OPTIONS'];
 const PASSING = new Set([401, 403, 408, 409, 425, 429]);
 
-function isStorable({ status }: { readonly status: number }): boolean {
+export function isStorableByDefault({ status }: { readonly status: number }): boolean {
   return status >= 200 && status < 500 && !PASSING.has(status);
 }
 
@@ -105,7 +108,7 @@ export function idempotencySettings<Req>(
     leaseMs: toMilliseconds(options.lease ?? '30s', 'lease of idempotency keys'),
     maxBodyBytes: options.maxBodyBytes ?? MAX_BODY_BYTES,
     maxStoredBytes: options.maxStoredBytes ?? MAX_STORED_BYTES,
-    storable: options.storable ?? isStorable,
+    storable: options.storable ?? isStorableByDefault,
     skip: options.skip ?? (() => false),
   };
 }

@@ -13,6 +13,9 @@ export type ProblemCode =
   | 'scope-failed'
   | 'input-invalid'
   | 'body-malformed'
+  | 'body-missing'
+  | 'media-type-unsupported'
+  | 'not-ready'
   | 'body-too-large'
   | 'body-unavailable'
   | 'database-unavailable'
@@ -35,6 +38,9 @@ const TITLES: Record<ProblemCode, string> = {
   'scope-failed': 'The caller could not be determined',
   'input-invalid': 'The input is not valid',
   'body-malformed': 'The body is not well-formed',
+  'body-missing': 'The body is missing',
+  'media-type-unsupported': 'The media type is not supported',
+  'not-ready': 'The process is starting or stopping',
   'body-too-large': 'The body is too large',
   'body-unavailable': 'The body was consumed before it could be read',
   'database-unavailable': 'The database is not available',

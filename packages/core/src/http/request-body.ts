@@ -25,7 +25,10 @@ export async function readBody(exchange: Exchange<unknown>, limit: number): Prom
     // Parsers of older frameworks leave an empty object where there is no body.
     return { kind: 'bytes', bytes: NOTHING };
   }
-  return readAndPutBack(incoming, limit);
+  const body = await readAndPutBack(incoming, limit);
+  // Koa's parser takes an ended stream for a client that has gone, unless there is a body already: the one it would make.
+  if (incoming.readableEnded && exchange.getBody() === undefined) exchange.setBody({});
+  return body;
 }
 
 /** The value of a body that says it is JSON; undefined for any other, and for none. */
@@ -74,10 +77,13 @@ function readAndPutBack(incoming: IncomingMessage, limit: number): Promise<Reque
     let size = 0;
     const finish = (result: RequestBody): void => {
       incoming.off('readable', onReadable);
+      incoming.off('end', onEmpty);
       incoming.off('error', onAborted);
       incoming.off('close', onAborted);
       resolve(result);
     };
+    // A chunked body without a chunk ends without ever having been readable, and nothing can be put back.
+    const onEmpty = (): void => finish({ kind: 'bytes', bytes: NOTHING });
     const onAborted = (): void => finish({ kind: 'aborted' });
     const onReadable = (): void => {
       for (let chunk = take(incoming); chunk !== null; chunk = take(incoming)) {
@@ -94,6 +100,7 @@ function readAndPutBack(incoming: IncomingMessage, limit: number): Promise<Reque
       if (size > 0) incoming.unshift(bytes);
       finish({ kind: 'bytes', bytes });
     };
+    incoming.on('end', onEmpty);
     incoming.on('error', onAborted);
     incoming.on('close', onAborted);
     incoming.on('readable', onReadable);

@@ -15,7 +15,7 @@ export interface CaptureOptions {
   /** The handler has ended its response. Resolves when the response may go; false: it was not stored. */
   readonly onAnswer: (answer: Answer) => Promise<boolean>;
   /** The response cannot be kept. Resolves when it may go out live. */
-  readonly onLive: () => Promise<void>;
+  readonly onLive: (status: number) => Promise<void>;
 }
 
 export interface ResponseCapture {
@@ -23,6 +23,8 @@ export interface ResponseCapture {
   release(marks: Readonly<Record<string, string>>): void;
   /** The response will be a stream. */
   goLive(): Promise<void>;
+  /** The response will be piped, and yet is no stream: a compressing middleware in front does so with any body. */
+  holdPipes(): void;
   /** True until the handler has ended its response, or it went live. */
   readonly holding: boolean;
   readonly headersBefore: OutgoingHttpHeaders;
@@ -92,7 +94,7 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     if (state !== 'holding') return;
     state = 'opening';
     clearTimeout(grace);
-    await options.onLive().catch(() => undefined);
+    await options.onLive(response.statusCode).catch(() => undefined);
     letThrough({ 'Idempotency-Stored': 'false' });
   }
 
@@ -165,7 +167,10 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     return response;
   } as ServerResponse['end'];
 
-  response.on('pipe', () => void open());
+  let pipes = false;
+  response.on('pipe', () => {
+    if (!pipes) void open();
+  });
 
   return {
     headersBefore: before,
@@ -176,6 +181,9 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
       if (state === 'holding') letThrough(marks);
     },
     goLive: open,
+    holdPipes: () => {
+      pipes = true;
+    },
   };
 }
 

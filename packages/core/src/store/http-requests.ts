@@ -57,6 +57,8 @@ export interface HttpLease {
 /** The records of one schema. Answers come in the order of the arguments. */
 export interface HttpRequests {
   claim(claims: readonly HttpClaim[]): Promise<HttpClaimOutcome[]>;
+  /** What a claim would be told, for a key that is taken; claims nothing. `nonce` as the owner of a claim. */
+  look(id: string, fingerprint: string, nonce: string): Promise<HttpClaimOutcome | undefined>;
   /** Gives the ids that are no longer held. */
   renew(leases: readonly HttpLease[]): Promise<string[]>;
   settle(settlements: readonly HttpSettlement[]): Promise<HttpSettleOutcome[]>;
@@ -89,6 +91,15 @@ export function httpRequests(database: Database): HttpRequests {
         ],
       );
       return restored(rows, order, claimOutcome);
+    },
+
+    async look(id, fingerprint, nonce) {
+      const { rows } = await database.query<OutcomeRow>('SELECT * FROM pawl.http_look($1, $2, $3)', [
+        id,
+        fingerprint,
+        nonce,
+      ]);
+      return rows[0] && claimOutcome(rows[0]);
     },
 
     async renew(leases) {
@@ -160,6 +171,8 @@ function claimOutcome(row: OutcomeRow): HttpClaimOutcome {
     case 'running':
     case 'mismatch':
       return { ...life, kind: row.outcome };
+    case 'failed':
+      return { ...life, kind: 'retry' };
     case 'done':
       return { ...life, kind: 'done', record: record(row) };
     default:
