@@ -24,6 +24,7 @@ import * as verbs from './verbs.ts';
 import * as workflows from './workflows.ts';
 import type { RegisterOptions, StartParams, Workflow } from './workflows.ts';
 import { createHandle, waitFirst, type WorkflowHandle } from './handles.ts';
+import type { Hook } from '../engine/hooks.ts';
 import type { StepContext } from '../engine/step-context.ts';
 import type { StepOptions } from '../engine/steps.ts';
 import type { SqlClient, TransactionStepOptions } from '../engine/transactions.ts';
@@ -276,6 +277,13 @@ export class Pawl {
   /** The next message to the running workflow, first in, first out per topic. null after `timeoutSeconds` (default 60). */
   recv<T>(topic?: string | Topic<T>, timeoutSeconds?: number): Promise<T | null> {
     return this.#core.observed(verbs.recv(this.#core, topic, timeoutSeconds));
+  }
+
+  /**
+   * Makes a URL by which whoever has it can answer this workflow, once: see `Hook`. Served by `http.hooks()`.
+   */
+  createHook(topic: string | Topic<unknown>, options?: verbs.HookOptions): Promise<Hook> {
+    return this.#core.observed(verbs.createHook(this.#core, topic, options));
   }
 
   /** The time, recorded. */

@@ -5,6 +5,7 @@ import type { Workflow } from '../app/workflows.ts';
 import { endpoint, type EndpointOptions } from './endpoint.ts';
 import type { Exchange, Reply } from './exchange.ts';
 import { healthRoutes } from './health.ts';
+import { hookRoutes } from './hooks.ts';
 import { httpContext } from './http-context.ts';
 import { type Admission, idempotent } from './idempotent.ts';
 import type { Defaults, IdempotencyOptions } from './options.ts';
@@ -22,6 +23,7 @@ export interface PawlHttp<Req> {
   ): Handler<Req>;
   webhook<T>(options: WebhookOptions<T>): Handler<Req>;
   workflows(options: WorkflowRoutesOptions<Req>): RouteTable<Req>;
+  hooks(): RouteTable<Req>;
   health(): RouteTable<Req>;
 }
 
@@ -33,6 +35,7 @@ export function createHttp<Req>(pawl: Pawl, defaults: Defaults<Req>): PawlHttp<R
     endpoint: (workflow, options) => endpoint(http, workflow, options),
     webhook: (options) => webhook(http, options),
     workflows: (options) => workflowRoutes(http, options),
+    hooks: () => hookRoutes(http),
     health: () => healthRoutes(http),
   };
 }

@@ -2,7 +2,7 @@
 // Never holds anything of one request.
 import { internals } from '../app/internals.ts';
 import type { Pawl } from '../app/pawl.ts';
-import { DatabaseUnavailableError, NotLaunchedError } from '../errors/index.ts';
+import { ConfigurationError, DatabaseUnavailableError, NotLaunchedError } from '../errors/index.ts';
 import { classifyFault } from '../store/faults.ts';
 import { type Exchange, type Reply, splitTarget } from './exchange.ts';
 import { type Ledger, ledgerOf } from './ledger.ts';
@@ -17,6 +17,8 @@ export interface HttpContext<Req> {
   problem(exchange: Exchange<Req>, details: ProblemDetails): Reply;
   /** The URI under which a code is explained. */
   problemType(code: string): string;
+  /** Where `http.hooks()` is mounted, without a slash at the end. */
+  readonly hooksPath: string;
   /** Where the client finds this workflow. */
   workflowLocation(workflowID: string): string;
   /** 503 for a database that is away or an instance that is not running; undefined for any other error. */
@@ -27,6 +29,9 @@ export interface HttpContext<Req> {
 export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpContext<Req> {
   const { type, reply } = problems(defaults.problemBase);
   const workflowsPath = (defaults.workflowsPath ?? '/workflows').replace(/\/+$/, '');
+  const hooksPath = (defaults.hooksPath ?? '/hooks').replace(/\/+$/, '');
+  if (defaults.hooksPath !== undefined || defaults.baseURL !== undefined)
+    internals(pawl).core.hooksURL = `${origin(defaults.baseURL)}${hooksPath}`;
   const problem: HttpContext<Req>['problem'] = (exchange, details) =>
     reply(splitTarget(exchange.originalUrl).path, details);
   return {
@@ -35,6 +40,7 @@ export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpConte
     ledger: ledgerOf(pawl),
     problem,
     problemType: type,
+    hooksPath,
     workflowLocation: (workflowID) => `${workflowsPath}/${encodeURIComponent(workflowID)}`,
     unavailable: (exchange, error) =>
       error instanceof NotLaunchedError
@@ -61,4 +67,14 @@ export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpConte
 
 function isUnavailable(error: unknown): boolean {
   return error instanceof DatabaseUnavailableError || classifyFault(error) === 'connection';
+}
+
+/** @throws ConfigurationError, so that no workflow sends out links that lead nowhere */
+function origin(baseURL: string | undefined): string {
+  if (baseURL === undefined) return '';
+  if (!URL.canParse(baseURL) || !/^https?:/i.test(baseURL))
+    throw new ConfigurationError(
+      `baseURL must be where the app is reached from outside, as https://shop.example; this one is ${JSON.stringify(baseURL)}.`,
+    );
+  return baseURL.replace(/\/+$/, '');
 }

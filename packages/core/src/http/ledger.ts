@@ -54,6 +54,8 @@ export interface Ledger {
     leaseMs: number | null;
   }): Promise<HttpClaimOutcome & Claimed>;
   settle(claimed: Claimed, ending: Ending, retentionMs: number): Promise<HttpSettleOutcome>;
+  /** Deletes some of what has expired, once in a while. */
+  sweepNowAndThen(): void;
 }
 
 const ledgers = new WeakMap<Pawl, Ledger>();
@@ -124,6 +126,8 @@ function createLedger({ requests, ongoing, onError }: LedgerOptions): Ledger {
   }
 
   return {
+    sweepNowAndThen,
+
     async claim({ id, fingerprint, leaseMs }) {
       const owner = randomUUID();
       const claiming = claimOne({ id, fingerprint, owner, leaseMs });
@@ -191,7 +195,8 @@ async function patiently<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-async function within<T>(ms: number, promise: Promise<T>, onLate: () => void): Promise<T> {
+/** @throws DatabaseUnavailableError when the time is over */
+export async function within<T>(ms: number, promise: Promise<T>, onLate: () => void): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {

@@ -23,6 +23,8 @@ export type ProblemCode =
   | 'not-found'
   | 'method-not-allowed'
   | 'signature-invalid'
+  | 'hook-answered'
+  | 'media-type-unsupported'
   | 'unknown-workflow';
 
 const TITLES: Record<ProblemCode, string> = {
@@ -44,6 +46,8 @@ const TITLES: Record<ProblemCode, string> = {
   'workflow-finished': 'The workflow has finished',
   'not-found': 'Not found',
   'method-not-allowed': 'Method not allowed',
+  'hook-answered': 'The hook was answered before',
+  'media-type-unsupported': 'The media type of the body is not supported',
   'signature-invalid': 'The signature is not valid',
   'unknown-workflow': 'The workflow is not known',
 };
