@@ -66,6 +66,7 @@ export interface App {
   ): void;
   webhook<T>(path: string, options: WebhookOptions<T>, parser?: Parser): void;
   workflows(path: string, options: WorkflowRoutesOptions<Seen>): void;
+  hooks(path: string): void;
   health(path: string): void;
 }
 
@@ -130,6 +131,7 @@ const onExpress = ({ name, express }: (typeof expresses)[number]): Framework => 
         void app.all(path, ...around(parser, http.webhook(options))),
       workflows: (path, options) =>
         void app.use(path, http.workflows(options as unknown as WorkflowRoutesOptions<Request>)),
+      hooks: (path) => void app.use(path, http.hooks()),
       health: (path) => void app.use(path, http.health()),
     });
     app.use(((error, _req, res, next) => {
@@ -186,6 +188,7 @@ const onKoa = ({ name, Koa, KoaRouter }: (typeof koas)[number]): Framework => ({
       endpoint: (path, workflow, options = {}) => all(path, [http.endpoint(workflow, seenBy(options))]),
       webhook: (path, options, parser = 'none') => all(path, around(parser, http.webhook(options))),
       workflows: (path, options) => void app.use(mount(path, http.workflows(seenBy(options)))),
+      hooks: (path) => void app.use(mount(path, http.hooks())),
       health: (path) => void app.use(mount(path, http.health())),
     });
     app.use(router.routes());

@@ -1,41 +1,38 @@
-// `http.webhook()`: what the sender of a webhook sees, and what reaches the workflow. For Express and Koa.
-import { createHmac } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
+// `http.webhook()`: what the sender of a webhook sees, and what reaches the workflow; row by row, on every framework and
+// database.
 import type { Workflow } from '@pawl/core';
 import { verify, type WebhookOptions } from '@pawl/core/http';
 import request from 'supertest';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { appUnderTest } from './app-under-test.ts';
-import { frameworks, type Parser } from './frameworks.ts';
-
-const SECRET = `whsec_${Buffer.from('0123456789abcdef01234567').toString('base64')}`;
+import { beforeAll, expect, test } from 'vitest';
+import { describeOnEach } from './app-under-test.ts';
+import type { Parser } from './frameworks.ts';
+import { deliver as send, newEventID, SECRET, type Sent, signed } from './webhook-sender.ts';
 
 interface Paid {
   readonly type: string;
   readonly order: string;
 }
 
-describe.each(frameworks)('webhook on $name', (framework) => {
-  const app = appUnderTest(framework);
-  let wait: Workflow<[], unknown[]>;
-  let ids = 0;
-  const newID = (): string => `${framework.name}-${(ids += 1)}`;
+const JSON_TYPE = 'application/json; charset=utf-8';
+const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+describeOnEach('webhooks', (app) => {
+  let wait: Workflow<[], unknown>;
+  let react: Workflow<[data: Paid], string>;
+  const runs = new Map<string, number>();
+  let orders = 0;
 
   beforeAll(() => {
-    const { pawl } = app;
-    wait = pawl.registerWorkflow(
-      async () => {
-        const first = await pawl.recv<unknown>('paid', 600);
-        const second = await pawl.recv<unknown>('paid', 0.3);
-        return [first, second];
-      },
-      { name: 'wait-for-payment' },
-    );
+    wait = app.register('wait-for-payment', () => app.pawl.recv<unknown>('paid', 600));
+    react = app.register('react', async (data: Paid) => {
+      runs.set(data.order, (runs.get(data.order) ?? 0) + 1);
+      return data.order;
+    });
   });
 
   function serve(changes: Partial<WebhookOptions<Paid>> = {}, parser: Parser = 'none'): void {
     const options: WebhookOptions<Paid> = {
-      name: 'shop',
+      name: `shop-${app.framework.name}`,
       verify: verify.standardWebhooks({ secrets: { current: SECRET } }),
       route: (event) => (event.type === 'ignored' ? null : { workflowID: event.data.order, topic: 'paid' }),
       ...changes,
@@ -43,44 +40,36 @@ describe.each(frameworks)('webhook on $name', (framework) => {
     app.serve((routes) => routes.webhook('/hooks', options, parser));
   }
 
-  function deliver(
-    body: unknown,
-    { id = newID(), time = Date.now() / 1000, secret = SECRET, prefix = 'webhook' } = {},
-  ) {
-    const text = typeof body === 'string' ? body : JSON.stringify(body);
-    const seconds = String(Math.floor(time));
-    const key = Buffer.from(secret.slice('whsec_'.length), 'base64');
-    const signature = createHmac('sha256', key).update(`${id}.${seconds}.${text}`).digest('base64');
-    return request(app.server)
-      .post('/hooks')
-      .set({
-        [`${prefix}-id`]: id,
-        [`${prefix}-timestamp`]: seconds,
-        [`${prefix}-signature`]: `v1,${signature}`,
-      })
-      .type('json')
-      .send(text);
-  }
+  const deliver = (body: unknown, sent?: Sent) => send(app.server, '/hooks', body, sent);
+  const newOrder = (): string => `${app.framework.name}-order-${(orders += 1)}`;
+  const started = async (workflowID = newOrder()): Promise<string> =>
+    (await app.pawl.startWorkflow(wait, { workflowID })()).workflowID;
+  const result = (id: string) => app.pawl.retrieveWorkflow(id).getResult();
+  const messages = async (id: string): Promise<number> => (await app.pawl.listMessages(id)).length;
 
-  const started = async (): Promise<string> => (await app.pawl.startWorkflow(wait)()).workflowID;
-
-  test('202 once the message is durable, 200 for the same event again, and one message', async () => {
+  test('202 once the message is durable; the same event again is 200, marked, and no second message', async () => {
     serve();
     const order = await started();
-    const id = newID();
-    await deliver({ type: 'paid', order }, { id }).expect(202);
-    const again = await deliver({ type: 'paid', order }, { id }).expect(200);
+    const id = newEventID();
+    const first = await deliver({ type: 'paid', order }, { id }).expect(202, { status: 'accepted' });
+    expect(await messages(order)).toBe(1);
+    expect(first.headers['content-type']).toBe(JSON_TYPE);
+    expect(first.headers['webhook-duplicate']).toBeUndefined();
+    const again = await deliver({ type: 'paid', order }, { id }).expect(200, { status: 'duplicate' });
     expect(again.headers['webhook-duplicate']).toBe('true');
-    expect(await app.pawl.retrieveWorkflow(order).getResult()).toEqual([{ type: 'paid', order }, null]);
+    expect(await result(order)).toEqual({ type: 'paid', order });
+    await deliver({ type: 'paid', order }, { id }).expect(200, { status: 'duplicate' });
+    expect(await messages(order)).toBe(1);
   });
 
-  test('of deliveries at the same moment one is 202', async () => {
+  test('of deliveries at the same moment one is 202, and there is one message', async () => {
     serve();
     const order = await started();
-    const id = newID();
-    const answers = await Promise.all([1, 2, 3].map(() => deliver({ type: 'paid', order }, { id })));
-    expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([200, 200, 202]);
-    expect(await app.pawl.retrieveWorkflow(order).getResult()).toEqual([{ type: 'paid', order }, null]);
+    const id = newEventID();
+    const answers = await Promise.all([1, 2, 3, 4].map(async () => deliver({ type: 'paid', order }, { id })));
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 200, 200, 202]);
+    expect(await result(order)).toEqual({ type: 'paid', order });
+    expect(await messages(order)).toBe(1);
   });
 
   test('the route is told everything about the event, and may make the message', async () => {
@@ -92,122 +81,223 @@ describe.each(frameworks)('webhook on $name', (framework) => {
       },
     });
     const order = await started();
-    await deliver({ type: 'paid', order }, { id: `evt-${order}`, prefix: 'svix' }).expect(202);
+    const [id, time] = [newEventID(), Math.floor(Date.now() / 1000)];
+    const body = JSON.stringify({ type: 'paid', order });
+    await deliver(body, { id, time, prefix: 'svix', headers: { 'x-more': 'a' } }).expect(202);
     expect(seen).toMatchObject({
-      id: `evt-${order}`,
+      id,
       type: 'paid',
       data: { order },
+      timestamp: new Date(time * 1000),
       matchedSecret: 'current',
+      headers: { 'content-type': 'application/json', 'x-more': 'a', 'svix-id': id },
     });
-    expect(seen['timestamp']).toBeInstanceOf(Date);
-    expect((seen['headers'] as Record<string, string>)['content-type']).toMatch('json');
-    expect(await app.pawl.retrieveWorkflow(order).getResult()).toEqual([`evt-${order}`, null]);
+    expect(Buffer.from(seen['raw'] as Uint8Array).toString()).toBe(body);
+    expect(await result(order)).toBe(id);
   });
 
-  test.each<[string, () => request.Test]>([
-    ['a wrong secret', () => deliver({}, { secret: `whsec_${Buffer.from('other').toString('base64')}` })],
-    ['an old one', () => deliver({}, { time: Date.now() / 1000 - 302 })],
-    ['one from the future', () => deliver({}, { time: Date.now() / 1000 + 302 })],
-    ['none', () => request(app.server).post('/hooks').send({})],
-  ])('a signature that does not do: %s is 401', async (_, send) => {
+  test.each<[string, (body: string) => Record<string, string>]>([
+    ['a wrong secret', (body) => signed(body, { secret: 'whsec_b3RoZXI=' })],
+    ['another body', () => signed('{}')],
+    ['a time 302 s ago', (body) => signed(body, { time: Date.now() / 1000 - 302 })],
+    ['a time 302 s ahead', (body) => signed(body, { time: Date.now() / 1000 + 302 })],
+    ['no signature', () => ({})],
+  ])('%s is 401, without a word of the secret, and nothing happens', async (_, headersOf) => {
+    let routed = 0;
+    serve({ route: () => ((routed += 1), null) });
+    const body = JSON.stringify({ type: 'paid', order: 'x' });
+    const refused = await request(app.server)
+      .post('/hooks')
+      .type('json')
+      .set(headersOf(body))
+      .send(body)
+      .expect(401);
+    expect(refused.headers['content-type']).toBe(PROBLEM_TYPE);
+    expect(refused.body).toMatchObject({ status: 401, code: 'signature-invalid', instance: '/hooks' });
+    expect(refused.text).not.toContain(SECRET.slice(6));
+    expect(routed).toBe(0);
+  });
+
+  test('or 400, where the sender wants that; and the clock can be another one', async () => {
+    const time = Date.UTC(2030, 0, 1) / 1000;
+    serve({ failureStatus: 400, now: () => new Date(time * 1000) });
+    await deliver({ type: 'ignored' }, { time }).expect(200);
+    for (const off of [-300, 300]) await deliver({ type: 'ignored' }, { time: time + off }).expect(200);
+    for (const off of [-301, 301])
+      expect((await deliver({ type: 'ignored' }, { time: time + off }).expect(400)).body.code).toBe(
+        'signature-invalid',
+      );
+  });
+
+  test('verified but not JSON is 400', async () => {
     serve();
-    const refused = await send().expect(401);
-    expect(refused.body.code).toBe('signature-invalid');
+    for (const body of ['{"type":', '', 'paid']) {
+      const refused = await deliver(body).expect(400);
+      expect([refused.headers['content-type'], refused.body.code]).toEqual([PROBLEM_TYPE, 'body-malformed']);
+    }
   });
 
-  test('or 400, where the sender wants that', async () => {
-    serve({ failureStatus: 400 });
-    await request(app.server).post('/hooks').send({}).expect(400);
-  });
-
-  test('verified but not JSON is 400, not as the schema says 422, another method 405, too large 413', async () => {
+  test('not as the schema says is 422 with its issues; what it makes of the body is the data', async () => {
+    let data: unknown;
     serve({
-      maxBodyBytes: 1000,
       schema: {
         '~standard': {
           version: 1,
           vendor: 'test',
           validate: (value) =>
             typeof (value as Paid).order === 'string'
-              ? { value: value as Paid }
-              : { issues: [{ message: 'no order' }] },
+              ? { value: { type: 'checked', order: 'o' } }
+              : { issues: [{ message: 'no order', path: ['order'] }] },
         },
       },
+      route: (event) => ((data = event.data), null),
     });
-    await deliver('{"type":').expect(400);
-    expect((await deliver({ type: 'paid' }).expect(422)).body.issues).toEqual([{ message: 'no order' }]);
-    expect((await request(app.server).get('/hooks').expect(405)).headers['allow']).toBe('POST');
-    await deliver({ order: 'x'.repeat(2000) }).expect(413);
+    const refused = await deliver({ type: 'paid' }).expect(422);
+    expect(refused.headers['content-type']).toBe(PROBLEM_TYPE);
+    expect(refused.body).toMatchObject({
+      code: 'input-invalid',
+      issues: [{ message: 'no order', path: ['order'] }],
+    });
+    expect(data).toBeUndefined();
+    await deliver({ order: 'x' }).expect(200);
+    expect(data).toEqual({ type: 'checked', order: 'o' });
   });
 
-  test('an event that nobody is interested in is 200', async () => {
-    serve();
-    await deliver({ type: 'ignored' }).expect(200);
+  test('another method is 405 with Allow, and a body over the limit 413, before anybody looks at a signature', async () => {
+    serve({ maxBodyBytes: 100 });
+    for (const method of ['get', 'put', 'patch', 'delete'] as const) {
+      const refused = await request(app.server)[method]('/hooks').expect(405);
+      expect([refused.headers['allow'], refused.body.code]).toEqual(['POST', 'method-not-allowed']);
+    }
+    const large = await deliver({ type: 'ignored', order: 'x'.repeat(100) }).expect(413);
+    expect([large.headers['content-type'], large.body.code]).toEqual([PROBLEM_TYPE, 'body-too-large']);
+    await deliver(`"${'x'.repeat(98)}"`, { id: 'at-the-limit' }).expect((answer) =>
+      expect(answer.status).not.toBe(413),
+    );
   });
 
-  test('an unknown workflow is 404 and tried again later; parked it is 202; acknowledged 200', async () => {
-    const id = newID();
-    const order = `order-${id}`;
+  test('an event that nobody is interested in is 200, and may be routed when it comes again', async () => {
+    let interested = false;
+    const order = await started();
+    serve({ route: () => (interested ? { workflowID: order, topic: 'paid' } : null) });
+    const id = newEventID();
+    await deliver({ type: 'x' }, { id }).expect(200, { status: 'ignored' });
+    interested = true;
+    await deliver({ type: 'x' }, { id }).expect(202, { status: 'accepted' });
+    expect(await result(order)).toEqual({ type: 'x' });
+  });
+
+  test('onUnknown retry: 404, until the workflow is there', async () => {
     serve();
-    await deliver({ type: 'paid', order }, { id }).expect(404);
-    await app.pawl.startWorkflow(wait, { workflowID: order })();
+    const [id, order] = [newEventID(), newOrder()];
+    const refused = await deliver({ type: 'paid', order }, { id }).expect(404);
+    expect(refused.headers['content-type']).toBe(PROBLEM_TYPE);
+    expect(refused.body).toMatchObject({ code: 'unknown-workflow', retryable: true });
+    await started(order);
     await deliver({ type: 'paid', order }, { id }).expect(202);
-    expect(await app.pawl.retrieveWorkflow(order).getResult()).toEqual([{ type: 'paid', order }, null]);
+    expect(await result(order)).toEqual({ type: 'paid', order });
+  });
 
+  test('onUnknown park: 202, and delivered when the workflow starts; ack: 200, and dropped', async () => {
     serve({ onUnknown: 'park' });
-    const later = `later-${id}`;
-    await deliver({ type: 'paid', order: later }).expect(202);
-    await app.pawl.startWorkflow(wait, { workflowID: later })();
-    expect(await app.pawl.retrieveWorkflow(later).getResult()).toEqual([
-      { type: 'paid', order: later },
-      null,
-    ]);
+    const [id, order] = [newEventID(), newOrder()];
+    await deliver({ type: 'paid', order }, { id }).expect(202);
+    const again = await deliver({ type: 'paid', order }, { id }).expect(200);
+    expect(again.headers['webhook-duplicate']).toBe('true');
+    await started(order);
+    expect(await result(order)).toEqual({ type: 'paid', order });
+    expect(await messages(order)).toBe(1);
 
     serve({ onUnknown: 'ack' });
-    await deliver({ type: 'paid', order: 'nobody' }).expect(200);
+    const nobody = newOrder();
+    await deliver({ type: 'paid', order: nobody }).expect(200, { status: 'ignored' });
+    expect(await app.sql('SELECT 1 FROM pawl.message WHERE destination = $1', [nobody])).toEqual([]);
   });
 
-  test('a finished workflow is 200', async () => {
+  test('a finished workflow is 200, and so is the event again', async () => {
     serve();
     const order = await started();
     await deliver({ type: 'paid', order }).expect(202);
-    await app.pawl.retrieveWorkflow(order).getResult();
-    await deliver({ type: 'paid', order }).expect(200);
+    await result(order);
+    const id = newEventID();
+    await deliver({ type: 'paid', order }, { id }).expect(200, { status: 'finished' });
+    await deliver({ type: 'paid', order }, { id }).expect(200, { status: 'duplicate' });
   });
 
-  test('an event may start a workflow, once', async () => {
-    let runs = 0;
-    const react = app.pawl.registerWorkflow(async (data: Paid) => ((runs += 1), data.order), {
-      name: 'react',
+  test('an event may start a workflow, once: under an id of its own, or one that the route names', async () => {
+    serve({
+      route: ({ data }) => ({
+        start: react,
+        input: data,
+        ...(data.type === 'x' ? {} : { workflowID: data.type }),
+      }),
     });
-    serve({ route: (event) => ({ start: react, input: event.data }) });
-    const id = newID();
-    await deliver({ type: 'x', order: 'o' }, { id }).expect(202);
-    await deliver({ type: 'x', order: 'o' }, { id }).expect(200);
-    await pause(100);
-    expect(runs).toBe(1);
-  });
-
-  test('behind a parser that threw the bytes away it says so, and does not blame the signature', async () => {
-    serve({}, 'before');
-    const order = await started();
-    const response = await deliver({ type: 'paid', order });
-    if (framework.family === 'koa') {
-      // @koa/bodyparser keeps the text.
-      expect(response.status).toBe(202);
-    } else {
-      expect(response.status).toBe(500);
-      expect(response.body.detail).toMatch(/express\.json/);
+    for (const type of ['x', newOrder()]) {
+      const [id, order] = [newEventID(), newOrder()];
+      const answers = await Promise.all([1, 2, 3].map(async () => deliver({ type, order }, { id })));
+      expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 200, 202]);
+      const again = await deliver({ type, order }, { id }).expect(200, { status: 'duplicate' });
+      expect(again.headers['webhook-duplicate']).toBe('true');
+      const [row] = await app.sql('SELECT id FROM pawl.workflow WHERE input LIKE $1', [`%"${order}"%`]);
+      if (type !== 'x') expect(row?.['id']).toBe(type);
+      expect(await result(row?.['id'] as string)).toBe(order);
+      expect(runs.get(order)).toBe(1);
     }
   });
 
-  test('in front of a parser it leaves the parser its work', async () => {
-    serve({}, 'behind');
-    await deliver({ type: 'ignored' }).expect(200);
+  test('events of two senders may have the same id; without an id the bytes are it', async () => {
+    const none = verify.unsafeNone();
+    const route = ({ data }: { data: Paid }) => ({ workflowID: data.order, topic: 'paid' });
+    const order = await started();
+    const post = (path: string, body: object) => request(app.server).post(path).send(body);
+    app.serve((routes) => {
+      routes.webhook<Paid>('/one', { name: `one-${order}`, verify: none, route });
+      routes.webhook<Paid>('/two', { name: `two-${order}`, verify: none, route });
+    });
+    await post('/one', { id: 'e', order }).expect(202);
+    await result(order);
+    await post('/two', { id: 'e', order }).expect(200, { status: 'finished' });
+    await post('/one', { id: 'e', order, more: 1 }).expect(200, { status: 'duplicate' });
+    for (const id of [undefined, '']) {
+      await post('/one', { id, order, n: id === '' ? 1 : 2 }).expect(200, { status: 'finished' });
+      await post('/one', { id, order, n: id === '' ? 1 : 2 }).expect(200, { status: 'duplicate' });
+    }
+    expect(await messages(order)).toBe(4);
   });
 
-  test('a route without secrets or checks is a mistake that shows when it is made', () => {
+  test('what route throws goes the way of the app, nothing was taken, and the next try is as the first', async () => {
+    let broken = true;
+    const order = await started();
+    serve({
+      route: () => {
+        if (broken) throw Object.assign(new Error('the orders are away'), { status: 502 });
+        return { workflowID: order, topic: 'paid' };
+      },
+    });
+    const id = newEventID();
+    // The app's own error middleware answers so.
+    await deliver({ type: 'paid' }, { id }).expect(502, { error: 'the orders are away' });
+    broken = false;
+    await deliver({ type: 'paid' }, { id }).expect(202);
+    expect(await result(order)).toEqual({ type: 'paid' });
+  });
+
+  test('a workflow that the route did not name hears nothing', async () => {
+    serve();
+    const [one, other] = [await started(), await started()];
+    await deliver({ type: 'paid', order: one }).expect(202);
+    expect(await result(one)).toEqual({ type: 'paid', order: one });
+    expect(await messages(other)).toBe(0);
+    expect((await app.pawl.getWorkflowStatus(other))?.status).toBe('PENDING');
+    await app.pawl.cancelWorkflow(other);
+  });
+
+  test('a route that cannot work is a mistake that shows when it is made', () => {
     expect(() => serve({ verify: undefined as never })).toThrow(/verify/);
     expect(() => serve({ name: '' })).toThrow(/name/);
+    expect(() => serve({ route: undefined as never })).toThrow(/route/);
+    for (const onUnknown of ['drop' as never])
+      expect(() => serve({ onUnknown })).toThrow(/'retry', 'park' or 'ack'/);
+    expect(() => serve({ failureStatus: 410 as never })).toThrow(/400 or 401/);
   });
 });

@@ -99,7 +99,7 @@ CREATE TABLE pawl.step (
 CREATE INDEX step_pending ON pawl.step (workflow_id) WHERE completed_at IS NULL;
 
 -- The inbox. The sender makes the id, so that a repeated insert recognizes itself; the sequence is drawn
--- under the destination's lock, so that its order is the order of the commits.
+-- under the destination's lock, so that its order is the order of the commits. With an error, `recv` rejects.
 CREATE TABLE pawl.message (
   destination     text COLLATE "C" NOT NULL,
   id              text COLLATE "C" NOT NULL,
@@ -109,6 +109,7 @@ CREATE TABLE pawl.message (
   created_at      timestamptz NOT NULL,
   sender          text COLLATE "C",
   body            text,
+  error           text,
   PRIMARY KEY (destination, id)
 );
 CREATE INDEX message_waiting ON pawl.message (destination, topic, sequence) WHERE consumed_by IS NULL;
@@ -137,6 +138,18 @@ CREATE TABLE pawl.waiter (
 );
 CREATE INDEX waiter_fired ON pawl.waiter (fired) WHERE fired;
 CREATE INDEX waiter_workflow ON pawl.waiter (workflow_id) WHERE workflow_id <> '';
+
+-- A capability URL that a workflow made. Of its token only the hash is here.
+--   answer  what was answered first, as 'resolved:{digest}' or 'rejected:{digest}'; it stands
+CREATE TABLE pawl.hook (
+  token_hash      text COLLATE "C" PRIMARY KEY,
+  workflow_id     text COLLATE "C" NOT NULL,
+  topic           text COLLATE "C" NOT NULL,
+  created_at      timestamptz NOT NULL,
+  expires_at      timestamptz,
+  answer          text COLLATE "C"
+);
+CREATE INDEX hook_workflow ON pawl.hook (workflow_id);
 
 -- One row per launch. It claims what has one of these names, each with its version or (any_version) with any.
 -- `armed` counts lease renewals after a doubt, -1: it stopped as it should; `locked` says that

@@ -284,8 +284,8 @@ BEGIN
   FROM pawl.event e JOIN pawl.step s ON s.workflow_id = p_id AND s.seq = e.seq AND s.step_id < p_step
   WHERE e.workflow_id = p_id;
   -- Messages that the copied steps did not take are there for the fork, in their order.
-  INSERT INTO pawl.message (destination, id, topic, created_at, sender, body)
-  SELECT p_new, m.id, m.topic, m.created_at, m.sender, m.body
+  INSERT INTO pawl.message (destination, id, topic, created_at, sender, body, error)
+  SELECT p_new, m.id, m.topic, m.created_at, m.sender, m.body, m.error
   FROM pawl.message m
   WHERE m.destination = p_id AND (m.consumed_by IS NULL OR m.consumed_by >= p_step)
   ORDER BY m.sequence
@@ -306,6 +306,7 @@ BEGIN
   DELETE FROM pawl.step s WHERE s.workflow_id = ANY (p_ids);
   DELETE FROM pawl.message m WHERE m.destination = ANY (p_ids);
   DELETE FROM pawl.event e WHERE e.workflow_id = ANY (p_ids);
+  DELETE FROM pawl.hook h WHERE h.workflow_id = ANY (p_ids);
   RETURN QUERY DELETE FROM pawl.workflow w WHERE w.id = ANY (p_ids) RETURNING w.id, w.owner, w.fence;
 END $$;
 

@@ -33,10 +33,10 @@ BEGIN
       LEFT JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
       WHERE u.kind = 'recv' AND u.op <> ALL (p_bad) AND s.completed_at IS NULL
     ), picked AS (
-      SELECT w.*, m.id AS message_id, m.body
+      SELECT w.*, m.id AS message_id, m.body, m.error
       FROM want w
       JOIN LATERAL (
-        SELECT i.id, i.body FROM pawl.message i
+        SELECT i.id, i.body, i.error FROM pawl.message i
         WHERE i.destination = w.wf AND i.topic = w.topic AND i.consumed_by IS NULL
         ORDER BY i.sequence OFFSET w.place - 1 LIMIT 1
       ) m ON true
@@ -44,11 +44,11 @@ BEGIN
       UPDATE pawl.message m SET consumed_by = p.step FROM picked p
       WHERE m.destination = p.wf AND m.id = p.message_id
     )
-    INSERT INTO pawl.step AS t (workflow_id, step_id, fence, seq, started_at, completed_at, kind, target, output)
-    SELECT p.wf, p.step, p.fence, p.seq, v_now, v_now, 'recv', p.topic, p.body
+    INSERT INTO pawl.step AS t (workflow_id, step_id, fence, seq, started_at, completed_at, kind, target, output, error)
+    SELECT p.wf, p.step, p.fence, p.seq, v_now, v_now, 'recv', p.topic, p.body, p.error
     FROM picked p ORDER BY p.wf, p.step
     ON CONFLICT (workflow_id, step_id) DO UPDATE
-    SET output = excluded.output, seq = excluded.seq, fence = excluded.fence, completed_at = v_now
+    SET output = excluded.output, error = excluded.error, seq = excluded.seq, fence = excluded.fence, completed_at = v_now
     WHERE t.completed_at IS NULL;
   END IF;
 

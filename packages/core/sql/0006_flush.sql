@@ -1,6 +1,6 @@
 -- One flush: all that the journal of a process has to write, in one transaction and one round trip.
 -- f: every fenced operation   n: starts   s: step records   e: events   m: messages
--- z: ends of workflows        w: waits    p: parks
+-- z: ends of workflows        w: waits    p: parks   h: hooks
 --
 -- Fast unless p_careful: no row that it inserts can be there, because ids are fresh and the workflows are locked,
 -- so nothing looks for conflicts (ON CONFLICT costs 12 us a row instead of 6). The rerun of a flush whose answer
@@ -30,7 +30,9 @@ CREATE FUNCTION pawl.flush(
   w_op int[] DEFAULT '{}', w_wf text[] DEFAULT '{}', w_step int[] DEFAULT '{}', w_fence int[] DEFAULT '{}',
   w_kind text[] DEFAULT '{}', w_name text[] DEFAULT '{}', w_target text[] DEFAULT '{}', w_timeout float8[] DEFAULT '{}',
   w_seq int[] DEFAULT '{}',
-  p_op int[] DEFAULT '{}', p_wf text[] DEFAULT '{}'
+  p_op int[] DEFAULT '{}', p_wf text[] DEFAULT '{}',
+  h_op int[] DEFAULT '{}', h_wf text[] DEFAULT '{}', h_hash text[] DEFAULT '{}', h_topic text[] DEFAULT '{}',
+  h_ttl float8[] DEFAULT '{}'
 ) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -169,6 +171,14 @@ BEGIN
     FROM unnest(e_op, e_wf, e_key, e_seq, e_value) u(op, wf, key, seq, value)
     WHERE u.op <> ALL (v_bad)
     ON CONFLICT (workflow_id, key, seq) DO NOTHING;
+  END IF;
+
+  IF h_op <> '{}' THEN
+    INSERT INTO pawl.hook (token_hash, workflow_id, topic, created_at, expires_at)
+    SELECT u.hash, u.wf, u.topic, v_now, v_now + u.ttl * interval '1 millisecond'
+    FROM unnest(h_op, h_wf, h_hash, h_topic, h_ttl) u(op, wf, hash, topic, ttl)
+    WHERE u.op <> ALL (v_bad)
+    ON CONFLICT (token_hash) DO NOTHING;
   END IF;
 
   IF z_op <> '{}' THEN

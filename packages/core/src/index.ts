@@ -14,12 +14,13 @@ export type {
 export { Pawl } from './app/pawl.ts';
 export type { JsonValue, WorkflowState, WorkflowStatus } from './app/status.ts';
 export { defineEvent, defineTopic, type EventKey, type Topic } from './app/topics.ts';
-export type { SendOptions } from './app/verbs.ts';
+export type { HookOptions, SendOptions } from './app/verbs.ts';
 export type { WorkflowHandle } from './app/handles.ts';
 export type { SqlClientLike } from './app/sql-client.ts';
 export type { RegisterOptions, StartParams, Workflow } from './app/workflows.ts';
 export type { Duration, Serializer } from './codec/index.ts';
 export type { DuplicatePolicy } from './engine/registry.ts';
+export type { Hook } from './engine/hooks.ts';
 export type { StepContext } from './engine/step-context.ts';
 export type { StepOptions, StepRetryOptions } from './engine/steps.ts';
 export type { SqlClient, TransactionStepOptions } from './engine/transactions.ts';

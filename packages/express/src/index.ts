@@ -64,6 +64,14 @@ export interface PawlExpress {
    */
   workflows(options: WorkflowRoutesOptions<Request>): RequestHandler;
   /**
+   * The capability URLs that workflows made with `pawl.createHook(topic)`: POST answers, once, POST with `/reject` behind
+   * rejects; unknown and expired ones are 404. Mount it where `hooksPath` says, and keep that path out of access logs.
+   *
+   * @example
+   * app.use('/hooks', http.hooks());
+   */
+  hooks(): RequestHandler;
+  /**
    * `/live` and `/ready` for a load balancer.
    *
    * @example
@@ -97,6 +105,7 @@ export function pawlExpress(pawl: Pawl, defaults: Defaults<Request>): PawlExpres
     endpoint: (workflow, options = {}) => handlerOf(http.endpoint(workflow, options)),
     webhook: (options) => handlerOf(http.webhook(options)),
     workflows: (options) => tableOf(http.workflows(options)),
+    hooks: () => tableOf(http.hooks()),
     health: () => tableOf(http.health()),
   };
 }

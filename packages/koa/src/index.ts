@@ -70,6 +70,14 @@ export interface PawlKoa {
    */
   workflows(options: WorkflowRoutesOptions<Context>): RoutesMiddleware;
   /**
+   * The capability URLs that workflows made with `pawl.createHook(topic)`: POST answers, once, POST with `/reject` behind
+   * rejects; unknown and expired ones are 404. Mount it where `hooksPath` says, and keep that path out of access logs.
+   *
+   * @example
+   * app.use(mount('/hooks', http.hooks()));
+   */
+  hooks(): RoutesMiddleware;
+  /**
    * `/live` and `/ready` for a load balancer.
    *
    * @example
@@ -99,6 +107,7 @@ export function pawlKoa(pawl: Pawl, defaults: Defaults<Context>): PawlKoa {
     endpoint: (workflow, options = {}) => middlewareOf(http.endpoint(workflow, options)),
     webhook: (options) => middlewareOf(http.webhook(options)),
     workflows: (options) => routesOf(http.workflows(options)),
+    hooks: () => routesOf(http.hooks()),
     health: () => routesOf(http.health()),
   };
 }

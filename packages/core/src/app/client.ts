@@ -6,10 +6,9 @@ import { createEmitter } from '../telemetry/events.ts';
 import { type PawlConfig, resolveConfig } from './config.ts';
 import { PawlCore } from './core.ts';
 import { setInternals } from './internals.ts';
-import * as management from './management.ts';
+import { ManagementVerbs } from './management-verbs.ts';
 import { explainLaunch } from './launch-error.ts';
 import { startRuntime } from './runtime.ts';
-import { readStatus, type WorkflowStatus } from './status.ts';
 import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
 import * as workflows from './workflows.ts';
@@ -30,19 +29,21 @@ export type PawlClientConfig = Pick<
  * await handle.getResult();
  * await client.close();
  */
-export class PawlClient {
+export class PawlClient extends ManagementVerbs {
   readonly #core: PawlCore;
   readonly #config: PawlClientConfig;
   #connecting: Promise<void> | undefined;
 
   constructor(config: PawlClientConfig = {}) {
-    this.#config = config;
-    this.#core = new PawlCore(
+    const core = new PawlCore(
       createCodec({ serializer: config.serializer }),
       createRegistry(),
       createEmitter(),
       true,
     );
+    super(core);
+    this.#core = core;
+    this.#config = config;
     setInternals(this, this.#core);
   }
 
@@ -77,6 +78,10 @@ export class PawlClient {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  protected override reach<T>(call: () => Promise<T>): Promise<T> {
+    return this.connect().then(call);
   }
 
   /** Errors of this class come back as its instances. */
@@ -130,80 +135,5 @@ export class PawlClient {
   ): Promise<T | null> {
     await this.connect();
     return verbs.getEvent(this.#core, workflowID, key, timeoutSeconds);
-  }
-
-  async getWorkflowStatus(workflowID: string): Promise<WorkflowStatus | null> {
-    await this.connect();
-    return readStatus(this.#core, workflowID);
-  }
-
-  async listWorkflows(filter?: management.WorkflowFilter): Promise<management.WorkflowList> {
-    await this.connect();
-    return management.listWorkflows(this.#core, filter);
-  }
-
-  async listWorkflowSteps(workflowID: string): Promise<management.StepInfo[]> {
-    await this.connect();
-    return management.listWorkflowSteps(this.#core, workflowID);
-  }
-
-  async listEvents(workflowID: string): Promise<management.EventInfo[]> {
-    await this.connect();
-    return management.listEvents(this.#core, workflowID);
-  }
-
-  async listMessages(workflowID: string): Promise<management.MessageInfo[]> {
-    await this.connect();
-    return management.listMessages(this.#core, workflowID);
-  }
-
-  async listExecutors(): Promise<management.ExecutorInfo[]> {
-    await this.connect();
-    return management.listExecutors(this.#core);
-  }
-
-  async cancelWorkflow(workflowID: string, options?: { cancelChildren?: boolean }): Promise<void> {
-    await this.cancelWorkflows([workflowID], options);
-  }
-
-  async cancelWorkflows(
-    workflowIDs: readonly string[],
-    options?: { cancelChildren?: boolean },
-  ): Promise<void> {
-    await this.connect();
-    return management.cancelWorkflows(this.#core, workflowIDs, options);
-  }
-
-  async resumeWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
-    await this.connect();
-    await management.resumeWorkflows(this.#core, [workflowID]);
-    return createHandle<R>(this.#core, workflowID);
-  }
-
-  async resumeWorkflows<R = unknown>(workflowIDs: readonly string[]): Promise<WorkflowHandle<R>[]> {
-    await this.connect();
-    await management.resumeWorkflows(this.#core, workflowIDs);
-    return workflowIDs.map((id) => createHandle<R>(this.#core, id));
-  }
-
-  async restartWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
-    return this.forkWorkflow<R>(workflowID, 0);
-  }
-
-  async forkWorkflow<R = unknown>(
-    workflowID: string,
-    fromStep: number,
-    params?: management.ForkParams,
-  ): Promise<WorkflowHandle<R>> {
-    await this.connect();
-    return createHandle<R>(
-      this.#core,
-      await management.forkWorkflow(this.#core, workflowID, fromStep, params),
-    );
-  }
-
-  async deleteWorkflow(workflowID: string): Promise<void> {
-    await this.connect();
-    return management.deleteWorkflow(this.#core, workflowID);
   }
 }

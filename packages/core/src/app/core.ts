@@ -16,6 +16,8 @@ export class PawlCore {
   readonly registry: Registry;
   readonly events: Emitter;
   runtime: Runtime | undefined;
+  /** Where `http.hooks()` is served, without a slash at the end. */
+  hooksURL = '/hooks';
   state: 'idle' | 'launching' | 'ready' | 'stopping' = 'idle';
   /** A `PawlClient`: starts and asks, runs nothing. */
   readonly observer: boolean;

@@ -150,7 +150,8 @@ export async function listWorkflowSteps(core: PawlCore, workflowID: string): Pro
     kind: row.kind,
     // A message is known by its topic, on both ends.
     name: row.name ?? (row.kind === 'recv' && row.target ? row.target : row.kind),
-    output: core.codec.decode(row.output),
+    // Who may see a workflow's steps may not therefore answer its hooks.
+    output: row.kind === 'createHook' ? undefined : core.codec.decode(row.output),
     error: row.error === null ? null : core.codec.decodeError(row.error),
     childWorkflowID: row.child_id ?? (row.kind === 'getResult' ? row.target : null),
     attempts: row.attempts ?? 1,

@@ -15,16 +15,16 @@ import type { Logger } from '../telemetry/logger.ts';
 import { type PawlConfig, resolveConfig, type ResolvedConfig } from './config.ts';
 import { PawlCore } from './core.ts';
 import { setInternals } from './internals.ts';
-import * as management from './management.ts';
+import { ManagementVerbs } from './management-verbs.ts';
 import { explainLaunch } from './launch-error.ts';
 import { startRuntime } from './runtime.ts';
-import { readStatus, type WorkflowStatus } from './status.ts';
 import * as surroundings from './surroundings.ts';
 import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
 import * as workflows from './workflows.ts';
 import type { RegisterOptions, StartParams, Workflow } from './workflows.ts';
 import { createHandle, waitFirst, type WorkflowHandle } from './handles.ts';
+import type { Hook } from '../engine/hooks.ts';
 import type { StepContext } from '../engine/step-context.ts';
 import type { StepOptions } from '../engine/steps.ts';
 import type { SqlClient, TransactionStepOptions } from '../engine/transactions.ts';
@@ -45,7 +45,7 @@ const DEFAULT_GRACE_SECONDS = 10;
  * await pawl.launch();
  * await greet('Ada');
  */
-export class Pawl {
+export class Pawl extends ManagementVerbs {
   readonly #core: PawlCore;
   readonly #config: PawlConfig;
   #resolved: ResolvedConfig | undefined;
@@ -54,12 +54,14 @@ export class Pawl {
 
   /** Connects to nothing. */
   constructor(config: PawlConfig = {}) {
-    this.#config = { ...config, executorID: config.executorID ?? randomUUID() };
-    this.#core = new PawlCore(
+    const core = new PawlCore(
       createCodec({ serializer: config.serializer }),
       createRegistry(),
       createEmitter(),
     );
+    super(core);
+    this.#core = core;
+    this.#config = { ...config, executorID: config.executorID ?? randomUUID() };
     setInternals(this, this.#core);
   }
 
@@ -280,6 +282,13 @@ export class Pawl {
     return this.#core.observed(verbs.recv(this.#core, topic, timeoutSeconds));
   }
 
+  /**
+   * Makes a URL by which whoever has it can answer this workflow, once: see `Hook`. Served by `http.hooks()`.
+   */
+  createHook(topic: string | Topic<unknown>, options?: verbs.HookOptions): Promise<Hook> {
+    return this.#core.observed(verbs.createHook(this.#core, topic, options));
+  }
+
   /** The time, recorded. */
   now(): Promise<Date> {
     return this.#core.observed(verbs.now(this.#core));
@@ -322,73 +331,5 @@ export class Pawl {
   get signal(): AbortSignal | undefined {
     const { activation, step } = this.#core.scope();
     return step !== undefined && step.stepID >= 0 ? step.signal : activation?.signal;
-  }
-
-  getWorkflowStatus(workflowID: string): Promise<WorkflowStatus | null> {
-    return this.#core.recordedCall('getStatus', () => readStatus(this.#core, workflowID));
-  }
-
-  listWorkflows(filter?: management.WorkflowFilter): Promise<management.WorkflowList> {
-    return this.#core.recordedCall('listWorkflows', () => management.listWorkflows(this.#core, filter));
-  }
-
-  listWorkflowSteps(workflowID: string): Promise<management.StepInfo[]> {
-    return this.#core.recordedCall('listWorkflowSteps', () =>
-      management.listWorkflowSteps(this.#core, workflowID),
-    );
-  }
-
-  listEvents(workflowID: string): Promise<management.EventInfo[]> {
-    return this.#core.recordedCall('listEvents', () => management.listEvents(this.#core, workflowID));
-  }
-
-  listMessages(workflowID: string): Promise<management.MessageInfo[]> {
-    return this.#core.recordedCall('listMessages', () => management.listMessages(this.#core, workflowID));
-  }
-
-  listExecutors(): Promise<management.ExecutorInfo[]> {
-    return this.#core.recordedCall('listExecutors', () => management.listExecutors(this.#core));
-  }
-
-  /** Ends a workflow that has not ended. What runs sees it at its next durable operation, waits at once. */
-  cancelWorkflow(workflowID: string, options?: { cancelChildren?: boolean }): Promise<void> {
-    return management.cancelWorkflows(this.#core, [workflowID], options);
-  }
-
-  cancelWorkflows(workflowIDs: readonly string[], options?: { cancelChildren?: boolean }): Promise<void> {
-    return management.cancelWorkflows(this.#core, workflowIDs, options);
-  }
-
-  /** Goes on from the last completed step, on the current version. One that runs or has ended well is left alone. */
-  async resumeWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
-    await management.resumeWorkflows(this.#core, [workflowID]);
-    return createHandle<R>(this.#core, workflowID);
-  }
-
-  async resumeWorkflows<R = unknown>(workflowIDs: readonly string[]): Promise<WorkflowHandle<R>[]> {
-    await management.resumeWorkflows(this.#core, workflowIDs);
-    return workflowIDs.map((id) => createHandle<R>(this.#core, id));
-  }
-
-  /** A new workflow, with a new id, with the same input. */
-  async restartWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
-    return createHandle<R>(this.#core, await management.forkWorkflow(this.#core, workflowID, 0));
-  }
-
-  /** A new workflow with the same input that has the steps before `fromStep` already. */
-  async forkWorkflow<R = unknown>(
-    workflowID: string,
-    fromStep: number,
-    params?: management.ForkParams,
-  ): Promise<WorkflowHandle<R>> {
-    return createHandle<R>(
-      this.#core,
-      await management.forkWorkflow(this.#core, workflowID, fromStep, params),
-    );
-  }
-
-  /** Forgets a workflow with all that belongs to it. */
-  deleteWorkflow(workflowID: string): Promise<void> {
-    return management.deleteWorkflow(this.#core, workflowID);
   }
 }

@@ -16,6 +16,7 @@ import {
   setEvent as setEventOf,
   type SendRequest,
 } from '../engine/messages.ts';
+import { createHook as createHookOf, type Hook } from '../engine/hooks.ts';
 import type { EngineHost } from '../engine/host.ts';
 import { deprecatePatch as deprecatePatchOf, patch as patchOf } from '../engine/patches.ts';
 import { type Recorded, settle } from '../engine/record.ts';
@@ -247,6 +248,24 @@ export async function send<T>(
   if (inside) return sendFromWorkflow(engine, activation, request);
   if (options.transaction !== undefined) return sendWithin(engine, clientOf(options.transaction), request);
   return sendFromOutside(engine, request);
+}
+
+export interface HookOptions {
+  /** How long it can be answered, by the database's clock. Default: as long as the workflow runs. */
+  ttl?: Duration;
+}
+
+export async function createHook(
+  core: PawlCore,
+  topic: string | Topic<unknown>,
+  options: HookOptions = {},
+): Promise<Hook> {
+  const activation = core.inWorkflow('createHook');
+  return createHookOf(core.running('createHook').engine, activation, {
+    topic: nameOf(topic, 'topic'),
+    ttlMs: options.ttl === undefined ? null : toMilliseconds(options.ttl, 'ttl of createHook'),
+    urlOf: (token) => `${core.hooksURL}/${token}`,
+  });
 }
 
 export async function now(core: PawlCore): Promise<Date> {

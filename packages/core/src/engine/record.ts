@@ -23,6 +23,7 @@ export interface RecordOptions {
   start?: Operation['start'];
   event?: Operation['event'];
   message?: Operation['message'];
+  hook?: Operation['hook'];
   /** A function ran: its result is recorded even if the workflow was cancelled meanwhile. */
   keep: boolean;
   /** Earlier places in the order that the step may have been recorded under. */
@@ -102,6 +103,7 @@ export function record(host: EngineHost, options: RecordOptions): void {
   if (options.start !== undefined) operation.start = options.start;
   if (options.event !== undefined) operation.event = options.event;
   if (options.message !== undefined) operation.message = options.message;
+  if (options.hook !== undefined) operation.hook = options.hook;
   host.journal.add(operation);
 }
 

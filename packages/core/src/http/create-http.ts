@@ -5,6 +5,7 @@ import type { Workflow } from '../app/workflows.ts';
 import { endpoint, type EndpointOptions } from './endpoint.ts';
 import type { Exchange, Reply } from './exchange.ts';
 import { healthRoutes } from './health.ts';
+import { hookRoutes } from './hooks.ts';
 import { httpContext } from './http-context.ts';
 import { type Admission, idempotent } from './idempotent.ts';
 import { checkMount } from './mount-check.ts';
@@ -23,6 +24,7 @@ export interface PawlHttp<Req> {
   ): Handler<Req>;
   webhook<T>(options: WebhookOptions<T>): Handler<Req>;
   workflows(options: WorkflowRoutesOptions<Req>): RouteTable<Req>;
+  hooks(): RouteTable<Req>;
   health(): RouteTable<Req>;
 }
 
@@ -45,6 +47,7 @@ export function createHttp<Req>(pawl: Pawl, defaults: Defaults<Req>): PawlHttp<R
             'Give { workflowsPath } the whole path under which clients reach those routes.',
         );
       }),
+    hooks: () => hookRoutes(http),
     health: () => healthRoutes(http),
   };
 }

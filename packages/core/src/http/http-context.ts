@@ -2,7 +2,7 @@
 // Never holds anything of one request.
 import { internals } from '../app/internals.ts';
 import type { Pawl } from '../app/pawl.ts';
-import { DatabaseUnavailableError, NotLaunchedError } from '../errors/index.ts';
+import { ConfigurationError, DatabaseUnavailableError, NotLaunchedError } from '../errors/index.ts';
 import { classifyFault } from '../store/faults.ts';
 import { type Exchange, type Reply, splitTarget } from './exchange.ts';
 import { type Ledger, ledgerOf } from './ledger.ts';
@@ -10,7 +10,7 @@ import type { Defaults } from './options.ts';
 import { type ProblemDetails, problems } from './problem.ts';
 
 /** How far a request had come when the database went away. */
-export type Done = 'nothing' | 'begun' | 'unknown';
+type Done = 'nothing' | 'begun' | 'unknown';
 
 const DETAILS: Record<Done, string> = {
   nothing: 'Nothing was done. Send the same request again in a moment.',
@@ -29,6 +29,8 @@ export interface HttpContext<Req> {
   problemType(code: string): string;
   /** Where the workflow routes are, without a slash at the end. */
   readonly workflowsPath: string;
+  /** Where `http.hooks()` is mounted, without a slash at the end. */
+  readonly hooksPath: string;
   /** Where the client finds this workflow. */
   workflowLocation(workflowID: string): string;
   /** 503 for a database that is away or an instance that is not running; undefined for any other error. */
@@ -39,6 +41,9 @@ export interface HttpContext<Req> {
 export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpContext<Req> {
   const { type, reply } = problems(defaults.problemBase);
   const workflowsPath = (defaults.workflowsPath ?? '/workflows').replace(/\/+$/, '');
+  const hooksPath = (defaults.hooksPath ?? '/hooks').replace(/\/+$/, '');
+  if (defaults.hooksPath !== undefined || defaults.baseURL !== undefined)
+    internals(pawl).core.hooksURL = `${origin(defaults.baseURL)}${hooksPath}`;
   const problem: HttpContext<Req>['problem'] = (exchange, details) =>
     reply(splitTarget(exchange.originalUrl).path, details);
   return {
@@ -48,6 +53,7 @@ export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpConte
     problem,
     problemType: type,
     workflowsPath,
+    hooksPath,
     workflowLocation: (workflowID) => `${workflowsPath}/${encodeURIComponent(workflowID)}`,
     unavailable: (exchange, error, done = 'nothing') => {
       const stopped = error instanceof NotLaunchedError;
@@ -66,4 +72,14 @@ export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpConte
 
 function isUnavailable(error: unknown): boolean {
   return error instanceof DatabaseUnavailableError || classifyFault(error) === 'connection';
+}
+
+/** @throws ConfigurationError, so that no workflow sends out links that lead nowhere */
+function origin(baseURL: string | undefined): string {
+  if (baseURL === undefined) return '';
+  if (!URL.canParse(baseURL) || !/^https?:/i.test(baseURL))
+    throw new ConfigurationError(
+      `baseURL must be where the app is reached from outside, as https://shop.example; this one is ${JSON.stringify(baseURL)}.`,
+    );
+  return baseURL.replace(/\/+$/, '');
 }

@@ -64,6 +64,8 @@ export interface Ledger {
   look(request: { id: string; fingerprint: string }): Promise<HttpClaimOutcome | undefined>;
   /** Resolves when a key may have been settled: at once where this process does so, else within half a second. */
   settled(id: string, timeoutMs: number, signal: AbortSignal): Promise<void>;
+  /** Deletes some of what has expired, once in a while. */
+  sweepNowAndThen(): void;
 }
 
 const ledgers = new WeakMap<Pawl, Ledger>();
@@ -135,6 +137,8 @@ function createLedger({ requests, ongoing, onError }: LedgerOptions): Ledger {
   }
 
   return {
+    sweepNowAndThen,
+
     async claim({ id, fingerprint, leaseMs }) {
       const owner = randomUUID();
       const claiming = claimOne({ id, fingerprint, owner, leaseMs });
@@ -211,7 +215,8 @@ async function patiently<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-async function within<T>(ms: number, promise: Promise<T>, onLate: () => void): Promise<T> {
+/** @throws DatabaseUnavailableError when the time is over */
+export async function within<T>(ms: number, promise: Promise<T>, onLate: () => void): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {

@@ -20,6 +20,11 @@ export interface Defaults<Req> {
   readonly workflowsPath?: string | undefined;
   /** Where `http.hooks()` is mounted; default `/hooks`. */
   readonly hooksPath?: string | undefined;
+  /**
+   * Where the app is reached from outside, as `https://shop.example`: what the URLs of `createHook` begin with.
+   * Default: nothing, they are paths.
+   */
+  readonly baseURL?: string | undefined;
 }
 
 export interface IdempotencyOptions<Req> {

@@ -26,6 +26,7 @@ export type ProblemCode =
   | 'not-found'
   | 'method-not-allowed'
   | 'signature-invalid'
+  | 'hook-answered'
   | 'unknown-workflow';
 
 const TITLES: Record<ProblemCode, string> = {
@@ -50,6 +51,7 @@ const TITLES: Record<ProblemCode, string> = {
   'workflow-finished': 'The workflow has finished',
   'not-found': 'Not found',
   'method-not-allowed': 'Method not allowed',
+  'hook-answered': 'The hook was answered before',
   'signature-invalid': 'The signature is not valid',
   'unknown-workflow': 'The workflow is not known',
 };

@@ -7,8 +7,16 @@ import { type Exchange, mediaType } from './exchange.ts';
 export type RequestBody =
   /** The bytes as they came over the wire; empty without a body. */
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
-  /** What a parser in front made of them. `bytes` if it preserved them. */
-  | { readonly kind: 'parsed'; readonly value: unknown; readonly bytes: Uint8Array | undefined }
+  /**
+   * What a parser in front made of them. `bytes` if it preserved them; `doubtful` if what it preserved is text,
+   * and that does not have all of them.
+   */
+  | {
+      readonly kind: 'parsed';
+      readonly value: unknown;
+      readonly bytes: Uint8Array | undefined;
+      readonly doubtful?: boolean;
+    }
   | { readonly kind: 'too-large' }
   /** The client went away in mid-body. */
   | { readonly kind: 'aborted' };
@@ -62,9 +70,16 @@ function consumed(exchange: Exchange<unknown>): RequestBody {
     (exchange.request as { rawBody?: unknown } | null)?.rawBody ??
     (exchange.request as { request?: { rawBody?: unknown } } | null)?.request?.rawBody;
   if (value instanceof Uint8Array) return { kind: 'bytes', bytes: value };
-  const bytes =
-    raw instanceof Uint8Array ? raw : typeof raw === 'string' ? Buffer.from(raw, 'utf8') : undefined;
-  return { kind: 'parsed', value, bytes };
+  if (raw instanceof Uint8Array) return { kind: 'parsed', value, bytes: raw };
+  if (typeof raw !== 'string') return { kind: 'parsed', value, bytes: undefined };
+  const bytes = Buffer.from(raw, 'utf8');
+  return { kind: 'parsed', value, bytes, doubtful: isDoubtful(exchange.incoming, raw, bytes) };
+}
+
+/** Decoding drops a byte order mark, and puts a replacement character where the bytes are no UTF-8. */
+function isDoubtful(incoming: IncomingMessage, text: string, bytes: Uint8Array): boolean {
+  const declared = incoming.headers['content-length'];
+  return (declared !== undefined && Number(declared) !== bytes.byteLength) || text.includes('\uFFFD');
 }
 
 /**

@@ -1,18 +1,32 @@
 // Owns the delivery of one verified event, once: as a message, or as the start of a workflow.
-// The event's id is the idempotency key of the insert itself; the record beside it only tells a repetition apart,
-// so that the sender hears of it, and outlives the message.
+// The event's id is the key of a row in the same transaction as the message or the start, so that either both are
+// there or neither. That row outlives the workflow and its messages, and tells repetitions apart.
+import { internals } from '../app/internals.ts';
 import type { Topic } from '../app/topics.ts';
 import type { Workflow } from '../app/workflows.ts';
+import type { WorkflowState } from '../app/status.ts';
+import type { SqlClient } from '../engine/transactions.ts';
+import { waitKeys } from '../engine/waits.ts';
 import { NonExistentWorkflowError } from '../errors/index.ts';
+import { classifyFault } from '../store/faults.ts';
+import { readDestination, takeEvent } from '../store/hooks.ts';
 import { digest } from './digest.ts';
 import type { HttpContext } from './http-context.ts';
+import { within } from './ledger.ts';
 import { hasEnded } from './workflow-outcome.ts';
 
 /** Where an event goes. */
 export type WebhookRoute =
-  | { readonly workflowID: string; readonly topic?: string | Topic<unknown>; readonly message?: unknown }
+  | {
+      readonly workflowID: string;
+      /** Default: none; `recv()` without a topic gets it. */
+      readonly topic?: string | Topic<unknown>;
+      /** Default: the event's `data`. */
+      readonly message?: unknown;
+    }
   | {
       readonly start: Workflow<unknown[], unknown> | Workflow<[never], unknown> | string;
+      /** Default: the event's `data`. */
       readonly input?: unknown;
       /** Default: derived from the webhook's name and the event's id. */
       readonly workflowID?: string;
@@ -28,54 +42,66 @@ export interface DeliveryOrder {
 
 export type DeliveryOutcome = 'delivered' | 'duplicate' | 'finished' | 'unknown' | 'busy';
 
-/** Senders retry for days; stripe for three, others for longer. */
+/** Senders try again for days: Stripe for three, Svix for one and a bit; by hand for longer. */
 const RETENTION_MS = 14 * 86_400_000;
-const LEASE_MS = 10_000;
-const BUSY_TRIES = 40;
-const BUSY_PAUSE_MS = 100;
+const DEADLINE_MS = 2_500;
 
+/** @throws DatabaseUnavailableError within three seconds; what was not acknowledged then may be durable all the same */
 export async function deliver<Req>(http: HttpContext<Req>, order: DeliveryOrder): Promise<DeliveryOutcome> {
+  const { runtime } = internals(http.pawl);
+  http.ledger.sweepNowAndThen();
   const id = digest(['webhook', order.name, order.eventID]);
-  // Another delivery of the event may be under way at this moment: its outcome is ours.
-  for (let tries = 0; tries < BUSY_TRIES; tries += 1) {
-    const claim = await http.ledger.claim({ id, fingerprint: 'webhook', leaseMs: LEASE_MS });
-    if (claim.kind === 'done') return 'duplicate';
-    if (claim.kind !== 'running') {
-      try {
-        const outcome = await insert(http, order);
-        await http.ledger
-          .settle(claim, outcome === 'unknown' ? { kind: 'failed' } : { kind: 'unavailable' }, RETENTION_MS)
-          .catch(() => undefined);
-        return outcome;
-      } catch (error) {
-        await http.ledger.settle(claim, { kind: 'failed' }, RETENTION_MS).catch(() => undefined);
-        throw error;
-      }
-    }
-    await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS));
-  }
-  return 'busy';
-}
-
-async function insert<Req>({ pawl }: HttpContext<Req>, order: DeliveryOrder): Promise<DeliveryOutcome> {
-  const { target } = order;
-  const idempotencyKey = digest(['webhook', order.name, order.eventID]);
-  if ('start' in target) {
-    const workflowID = target.workflowID ?? `webhook-${idempotencyKey}`;
-    const input = 'input' in target ? target.input : order.data;
-    await pawl.startWorkflow(target.start as Workflow<[unknown], unknown>, { workflowID })(input);
-    return 'delivered';
-  }
-  const message = 'message' in target ? target.message : order.data;
+  let tell = (): void => {};
+  const transaction = http.pawl.runTransaction(async (tx): Promise<DeliveryOutcome> => {
+    if (!(await takeEvent(runtime.database, tx, { id, retentionMs: RETENTION_MS }))) return 'duplicate';
+    const done = await insert(http, order, id, tx);
+    tell = done.tell;
+    return done.outcome;
+  });
   try {
-    await pawl.send(target.workflowID, message, target.topic, {
-      idempotencyKey,
-      onMissing: order.park ? 'park' : 'error',
-    });
+    const outcome = await within(DEADLINE_MS, transaction, () => undefined);
+    tell();
+    return outcome;
   } catch (error) {
     if (error instanceof NonExistentWorkflowError) return 'unknown';
+    // Somebody's transaction holds the workflow, or another delivery of the event is under way.
+    if (classifyFault(error) === 'locked') return 'busy';
     throw error;
   }
-  const status = await pawl.getWorkflowStatus(target.workflowID);
-  return status !== null && hasEnded(status.status) ? 'finished' : 'delivered';
+}
+
+/** `tell` is for after COMMIT: whoever waits for it need not wait for the next tick. */
+async function insert<Req>(
+  { pawl }: HttpContext<Req>,
+  { target, data, park }: DeliveryOrder,
+  id: string,
+  tx: SqlClient,
+): Promise<{ outcome: DeliveryOutcome; tell: () => void }> {
+  const { runtime } = internals(pawl);
+  if ('start' in target) {
+    const input = 'input' in target ? target.input : data;
+    await pawl.startWorkflow(target.start as Workflow<[unknown], unknown>, {
+      workflowID: target.workflowID ?? `webhook-${id}`,
+      transaction: tx,
+    })(input);
+    return { outcome: 'delivered', tell: () => runtime.claimSoon() };
+  }
+  const { workflowID, topic } = target;
+  await pawl.send(workflowID, 'message' in target ? target.message : data, topic, {
+    idempotencyKey: id,
+    onMissing: park ? 'park' : 'error',
+    transaction: tx,
+  });
+  const destination = await readDestination(runtime.database, tx, workflowID);
+  const name = topic === undefined || typeof topic === 'string' ? (topic ?? '') : topic.name;
+  return {
+    outcome:
+      destination !== undefined && hasEnded(destination.status as WorkflowState) ? 'finished' : 'delivered',
+    tell: () => {
+      runtime.engine.waits.poke(waitKeys.message(workflowID, name));
+      const executor = destination?.executor ?? null;
+      if (executor === null) runtime.claimSoon();
+      else if (executor !== runtime.engine.executor) runtime.hints.tell(executor, workflowID);
+    },
+  };
 }

@@ -5,7 +5,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ConfigurationError } from '../errors/index.ts';
 import { bodyOf } from './admission.ts';
 import { digest } from './digest.ts';
-import type { Exchange, Reply } from './exchange.ts';
+import { type Exchange, mediaType, type Reply } from './exchange.ts';
 import type { HttpContext } from './http-context.ts';
 import { MAX_BODY_BYTES } from './options.ts';
 import type { ProblemDetails } from './problem.ts';
@@ -31,7 +31,10 @@ export interface WebhookOptions<T> {
   readonly verify: Verifier;
   /** What `data` must look like; else 422. */
   readonly schema?: StandardSchemaV1<unknown, T> | undefined;
-  /** Where the event goes; null: nobody is interested, 200. */
+  /**
+   * Where the event goes; null: nobody is interested, 200. What it throws goes the way of your app's own errors (Express:
+   * `next(error)`; Koa: thrown): nothing was taken, and the sender tries again if the answer is a 5xx.
+   */
   readonly route: (event: WebhookEvent<T>) => WebhookRoute | null | Promise<WebhookRoute | null>;
   /**
    * What to do when no workflow has the id: `retry` answers 404, `park` keeps the message until that workflow starts,
@@ -67,6 +70,11 @@ export function webhook<Req, T = unknown>(
   }
   if (typeof route !== 'function')
     throw new ConfigurationError(`The webhook ${name} needs a route: (event) => ({ workflowID, topic }).`);
+  if (!['retry', 'park', 'ack'].includes(onUnknown))
+    throw new ConfigurationError(`onUnknown of the webhook ${name} is 'retry', 'park' or 'ack'.`);
+  // 410, as some senders take it, would end the subscription.
+  if (failureStatus !== 400 && failureStatus !== 401)
+    throw new ConfigurationError(`failureStatus of the webhook ${name} is 400 or 401.`);
 
   return async (exchange) => {
     try {
@@ -86,14 +94,12 @@ export function webhook<Req, T = unknown>(
     const read = await bodyOf(http, exchange, maxBodyBytes);
     if (read.kind === 'refused') return read.reply;
     const raw = read.body.bytes;
-    if (raw === undefined) {
-      const detail =
-        `A body parser (such as express.json() or @koa/bodyparser) read the body of ${name} before the webhook route, and the ` +
-        `signature is over the bytes. Mount the webhook route before the parser, or keep the bytes: ` +
-        `express.json({ verify: (req, res, buffer) => { req.rawBody = buffer } }).`;
+    const bytesAreLost = (): Reply => {
+      const detail = `The webhook ${name} cannot check this signature, which is over the bytes as they came: ${lossOf(exchange)}`;
       http.pawl.logger.error(detail);
       return refuse({ status: 500, code: 'body-unavailable', detail, retryable: true });
-    }
+    };
+    if (raw === undefined) return bytesAreLost();
     if (raw.byteLength > maxBodyBytes) {
       return refuse({
         status: 413,
@@ -105,6 +111,7 @@ export function webhook<Req, T = unknown>(
     const delivery: Delivery = { headers: exchange.incoming.headers, raw, now: now() };
     const verdict = await verifier.verify(delivery);
     if (!verdict.valid) {
+      if (read.body.kind === 'parsed' && read.body.doubtful) return bytesAreLost();
       http.pawl.logger.warn(`A delivery to the webhook ${name} was refused: ${verdict.reason}`);
       return refuse({ status: failureStatus, code: 'signature-invalid', detail: verdict.reason });
     }
@@ -128,7 +135,7 @@ export function webhook<Req, T = unknown>(
 
     const identity = verifier.identify(delivery, content);
     const event: WebhookEvent<T> = {
-      id: identity.id ?? digest([raw]),
+      id: identity.id || digest([raw]),
       type: identity.type ?? '',
       timestamp: verdict.timestamp,
       data: checked.value,
@@ -166,6 +173,29 @@ export function webhook<Req, T = unknown>(
           : refuse({ status: 404, code: 'unknown-workflow', retryable: true });
     }
   }
+}
+
+/** Which parser was in front, as far as can be seen, and what to do about it. */
+function lossOf(exchange: Exchange<unknown>): string {
+  const type = mediaType(exchange.incoming);
+  const { request } = exchange;
+  if (typeof request === 'object' && request !== null && 'response' in request && 'request' in request)
+    return (
+      'a body parser in front of the route has not kept them. Put the route in front of the parser, or parse with ' +
+      '@koa/bodyparser, which keeps the text of JSON in UTF-8 in ctx.request.rawBody.'
+    );
+  const parser =
+    typeof exchange.getBody() === 'string'
+      ? 'express.text()'
+      : type === 'application/x-www-form-urlencoded'
+        ? 'express.urlencoded()'
+        : type.startsWith('multipart/')
+          ? 'a parser of multipart bodies'
+          : 'express.json()';
+  return (
+    `${parser} in front of the route has not kept them. Put the route in front of the parser, or let the parser keep ` +
+    `them: express.json({ verify: (req, res, buffer) => { req.rawBody = buffer; } }).`
+  );
 }
 
 function acknowledged(status: number, what: string, headers: Record<string, string> = {}): Reply {

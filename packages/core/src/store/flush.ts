@@ -33,6 +33,7 @@ const GROUPS = {
   z: ['op i', 'wf t', 'fence i', 'status t', 'output t', 'error t'],
   w: ['op i', 'wf t', 'step i', 'fence i', 'kind t', 'name t', 'target t', 'timeout d', 'seq i'],
   p: ['op i', 'wf t'],
+  h: ['op i', 'wf t', 'hash t', 'topic t', 'ttl d'],
 } as const;
 type Group = keyof typeof GROUPS;
 const ORDER = Object.keys(GROUPS) as Group[];
@@ -108,7 +109,7 @@ function encode(
   const sources: string[] = [];
   const others: string[] = [];
   for (let op = 0; op < operations.length; op++) {
-    const { fenced, start, step, event, message, end, wait, park } = operations[op] as Operation;
+    const { fenced, start, step, event, message, hook, end, wait, park } = operations[op] as Operation;
     if (start) {
       if (careful) others.push(start.workflowID);
       put(columns, 'n', [
@@ -161,6 +162,7 @@ function encode(
         step.durationMs,
       ]);
     }
+    if (hook) put(columns, 'h', [op, workflowID, hook.tokenHash, hook.topic, hook.ttlMs]);
     if (event) put(columns, 'e', [op, workflowID, event.key, seq, event.value, event.once]);
     if (wait) {
       if (wait.target !== null && wait.kind !== 'recv') others.push(wait.target);

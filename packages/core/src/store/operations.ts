@@ -95,6 +95,14 @@ export interface MessagePart {
   park: boolean;
 }
 
+/** A capability URL. */
+interface HookPart {
+  tokenHash: string;
+  topic: string;
+  /** Milliseconds from the commit; null: as long as its workflow runs. */
+  ttlMs: number | null;
+}
+
 interface EndPart {
   status: 'SUCCESS' | 'ERROR';
   output: string | null;
@@ -115,6 +123,7 @@ export interface Operation {
   step?: StepPart;
   event?: EventPart;
   message?: MessagePart;
+  hook?: HookPart;
   end?: EndPart;
   wait?: WaitPart;
   /** Ids that the workflow waits for: their rows are locked too. */

@@ -26,7 +26,7 @@ export interface History {
  * await writeFile('histories/order-17.json', JSON.stringify(history));
  */
 export async function exportHistory(pawl: Pawl, workflowID: string): Promise<History> {
-  const { database } = internals(pawl);
+  const { database, codec } = internals(pawl);
   const { rows } = await database.query<Pick<History, 'name' | 'status' | 'input' | 'steps'>>(
     `SELECT w.name, w.status, w.input, (
        SELECT coalesce(json_agg(json_build_object('stepID', s.step_id, 'kind', s.kind, 'name', s.name,
@@ -40,5 +40,8 @@ export async function exportHistory(pawl: Pawl, workflowID: string): Promise<His
   );
   const row = rows[0];
   if (row === undefined) throw new NonExistentWorkflowError(workflowID);
-  return { format: 1, workflowID, ...row };
+  // A history is kept in files: it does not hold the power to answer a hook.
+  const hidden = codec.encode({ url: '/hooks/hidden', token: 'hidden' });
+  const steps = row.steps.map((step) => (step.kind === 'createHook' ? { ...step, output: hidden } : step));
+  return { format: 1, workflowID, ...row, steps };
 }

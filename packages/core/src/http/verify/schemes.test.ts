@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { ConfigurationError } from '../../errors/index.ts';
 import { verify } from './index.ts';
 import type { Verifier } from './verifier.ts';
 
@@ -42,6 +43,93 @@ test('github: the example of its documentation', () => {
   expect(check(verifier, { 'x-hub-signature': `sha1=${mac('x', body, 'hex', 'sha1')}` })).toMatchObject({
     valid: false,
   });
+});
+
+test('github: the header is `sha256=` and lower-case hex, and nothing else', () => {
+  const verifier = verify.github({ secrets: 's' });
+  const hex = mac('s', body);
+  expect(check(verifier, { 'x-hub-signature-256': `sha256=${hex}` })).toMatchObject({ valid: true });
+  for (const given of [
+    hex,
+    `sha256=${hex}00`,
+    `sha256=${hex.toUpperCase()}`,
+    `sha1=${hex}`,
+    `sha256=${hex},`,
+    '',
+  ])
+    expect(check(verifier, { 'x-hub-signature-256': given })).toMatchObject({ valid: false });
+  const { id, type } = verifier.identify(
+    { headers: { 'x-github-delivery': 'd', 'x-github-event': 'push' }, raw: Buffer.from(body), now },
+    {},
+  );
+  expect([id, type]).toEqual(['d', 'push']);
+});
+
+test('several secrets: each of them fits, and the one that did is named', () => {
+  for (const [secrets, names] of [
+    [{ current: 'new', previous: 'old' }, ['current', 'previous']],
+    [
+      ['new', 'old'],
+      ['0', '1'],
+    ],
+  ] as const) {
+    const verifier = verify.github({ secrets });
+    for (const [index, secret] of ['new', 'old'].entries())
+      expect(check(verifier, { 'x-hub-signature-256': `sha256=${mac(secret, body)}` })).toEqual({
+        valid: true,
+        matchedSecret: names[index],
+      });
+    expect(check(verifier, { 'x-hub-signature-256': `sha256=${mac('other', body)}` })).toMatchObject({
+      valid: false,
+    });
+  }
+});
+
+test.each<[string, () => unknown, RegExp]>([
+  ['stripe with an API key', () => verify.stripe({ secrets: 'sk_live_abc' }), /whsec_/],
+  ['stripe without one', () => verify.stripe({ secrets: undefined }), /environment variable/],
+  ['github with an empty one', () => verify.github({ secrets: { current: 'a', next: '' } }), /"next".*empty/],
+  ['github with a line end', () => verify.github({ secrets: 'a\n' }), /white space/],
+  ['github with a number', () => verify.github({ secrets: [7 as never] }), /number/],
+  ['hmac with none', () => verify.hmac({ secrets: [], header: 'x' }), /at least one/],
+  ['hmac without a header', () => verify.hmac({ secrets: 's', header: '' }), /header/],
+  [
+    'hmac with a time that is not signed',
+    () => verify.hmac({ secrets: 's', header: 'x', timestampHeader: 'y' }),
+    /signed/,
+  ],
+  [
+    'hmac in an unknown encoding',
+    () => verify.hmac({ secrets: 's', header: 'x', encoding: 'hexx' as never }),
+    /hexx/,
+  ],
+])('%s is a mistake that shows when the route is made, without the secret', (_, make, says) => {
+  expect(make).toThrow(ConfigurationError);
+  expect(make).toThrow(says);
+  expect(make).not.toThrow(/sk_live_abc/);
+});
+
+test('hmac: the time is checked where there is one, and both cases of hex and paddings of base64url are taken', () => {
+  const slack = verify.hmac({
+    secrets: 's',
+    header: 'X-Signature',
+    timestampHeader: 'X-Time',
+    signed: ({ headers, raw }) => `${String(headers['x-time'])}:${Buffer.from(raw).toString()}`,
+  });
+  const sent = (off: number) => {
+    const time = String(now.getTime() / 1000 + off);
+    return { 'x-time': time, 'x-signature': mac('s', `${time}:${body}`).toUpperCase() };
+  };
+  expect(check(slack, sent(0))).toEqual({ valid: true, matchedSecret: 'default', timestamp: now });
+  for (const off of [-300, 300]) expect(check(slack, sent(off))).toMatchObject({ valid: true });
+  for (const off of [-301, 301]) expect(check(slack, sent(off))).toMatchObject({ valid: false });
+  expect(check(slack, { 'x-signature': mac('s', `undefined:${body}`) })).toMatchObject({ valid: false });
+
+  const url = verify.hmac({ secrets: 's', header: 'X-Sig', encoding: 'base64url' });
+  const plain = createHmac('sha256', 's').update(body).digest('base64url');
+  for (const given of [plain, `${plain}=`])
+    expect(check(url, { 'x-sig': given })).toMatchObject({ valid: true });
+  expect(check(url, { 'x-sig': `${plain.slice(0, -1)}_` })).toMatchObject({ valid: false });
 });
 
 test('hmac: header, prefix, encoding, algorithm and what is signed are free', () => {

@@ -2,8 +2,12 @@
 // Never shows a secret.
 import { ConfigurationError } from '../../errors/index.ts';
 
-/** One secret, a list of them, or names with secrets. */
-export type Secrets = string | readonly string[] | Readonly<Record<string, string>>;
+/**
+ * One secret, a list of them, or names with secrets. One that is undefined, as an environment variable may be, is an error
+ * when the route is made.
+ */
+export type Secrets = Secret | readonly Secret[] | Readonly<Record<string, Secret>>;
+type Secret = string | undefined;
 
 export interface NamedSecret<Key> {
   readonly name: string;
@@ -18,9 +22,11 @@ export function namedSecrets<Key>(
   given: Secrets,
   what: string,
   read: (secret: string) => Key | undefined,
+  /** What a secret must be, for the error of one that `read` does not take. */
+  form = 'it must be a text',
 ): NamedSecret<Key>[] {
   const entries: [string, unknown][] =
-    typeof given === 'string'
+    typeof given === 'string' && given !== ''
       ? [['default', given]]
       : typeof given === 'object' && given !== null
         ? Object.entries(given as Record<string, unknown>)
@@ -28,19 +34,20 @@ export function namedSecrets<Key>(
   if (entries.length === 0)
     throw new ConfigurationError(`${what} needs at least one secret; is an environment variable missing?`);
   return entries.map(([name, secret]) => {
-    const key = typeof secret === 'string' && secret !== '' ? read(secret) : undefined;
-    if (key === undefined) {
-      throw new ConfigurationError(
-        `The secret ${JSON.stringify(name)} of ${what} is ${secret === undefined || secret === '' ? 'empty; is an environment variable missing?' : 'not well-formed.'}`,
-      );
-    }
+    const fault = (text: string): ConfigurationError =>
+      new ConfigurationError(`The secret ${JSON.stringify(name)} of ${what} ${text}`);
+    if (secret === undefined || secret === null || secret === '')
+      throw fault('is empty; is an environment variable missing?');
+    if (typeof secret !== 'string') throw fault(`is no text, but a ${typeof secret}.`);
+    if (secret.trim() !== secret) throw fault('has white space around it; was it read from a file?');
+    const key = read(secret);
+    if (key === undefined) throw fault(`is not well-formed: ${form}.`);
     return { name, key };
   });
 }
 
-/** Strict base64, standard or URL alphabet; undefined for anything else. */
-export function decodeBase64(text: string): Buffer | undefined {
-  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text)) return undefined;
-  const bytes = Buffer.from(text, 'base64');
-  return bytes.byteLength > 0 ? bytes : undefined;
+/** Base64 as RFC 4648 has it, padded and canonical, so that bytes have one spelling; undefined for anything else. */
+export function decodeBase64(text: string, alphabet: 'base64' | 'base64url' = 'base64'): Buffer | undefined {
+  const bytes = Buffer.from(text, alphabet);
+  return bytes.byteLength > 0 && bytes.toString(alphabet) === text ? bytes : undefined;
 }

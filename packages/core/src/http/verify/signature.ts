@@ -34,6 +34,11 @@ export function freshTime(
   return { timestamp };
 }
 
+/** Lower-case hex, as senders write it, so that bytes have one spelling; undefined for anything else. */
+export function decodeHex(text: string): Buffer | undefined {
+  return /^([0-9a-f]{2})+$/.test(text) ? Buffer.from(text, 'hex') : undefined;
+}
+
 export function hmac(
   algorithm: string,
   key: string | Uint8Array,

@@ -1,6 +1,8 @@
-// The first vector is the one that the specification's reference implementations are tested with.
-import { generateKeyPairSync, sign } from 'node:crypto';
+// The vectors are those that the reference implementations of the specification are tested with: the shared secret's in all
+// of them, the key pair's in the one for Go.
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { ConfigurationError } from '../../errors/index.ts';
 import { standardWebhooks } from './standard-webhooks.ts';
 import { hmac } from './signature.ts';
 
@@ -37,6 +39,55 @@ test('the published vector fits, under webhook-* and under svix-* headers', () =
   const expected = { valid: true, matchedSecret: 'default', timestamp: new Date(TIME * 1000) };
   expect(verdict()).toEqual(expected);
   expect(verdict({ prefix: 'svix' })).toEqual(expected);
+});
+
+test('the published vector of a key pair fits, and with another key, body, id or time it does not', () => {
+  const seed = Buffer.from('VEVTVFNJR05JTkdLRVlET05PVFVTRVRISVNGT1JBTlk=', 'base64');
+  // RFC 8410: this is what stands before the seed in PKCS #8.
+  const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]);
+  const { x } = createPublicKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })).export({
+    format: 'jwk',
+  });
+  const secrets = `whpk_${Buffer.from(x as string, 'base64url').toString('base64')}`;
+  const signature =
+    'v1a,tQ9V2XOqn7jL/DQenEFpqIugdBVtiMmER5mhSkXBNwM0mkATuDe6KYYUuxqtaiHeYGb7KaaBRdM5WqyeFiL8Ag==';
+  expect(verdict({ secrets, signature })).toEqual({
+    valid: true,
+    matchedSecret: 'default',
+    timestamp: new Date(TIME * 1000),
+  });
+  for (const changes of [
+    { body: '{}' },
+    { id: 'msg_other' },
+    { time: String(TIME + 1) },
+    { secrets: SECRET },
+  ])
+    expect(verdict({ secrets, signature, ...changes })).toMatchObject({ valid: false });
+});
+
+test('several signatures as the reference implementations try them: one that fits is enough', () => {
+  const other = 'Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc=';
+  expect(verdict({ signature: `v1,${other} v2,${other} ${SIGNATURE} v1,${other}` })).toMatchObject({
+    valid: true,
+  });
+  for (const signature of ['v1,dawfeoifkpqwoekfpqoekf', SIGNATURE.slice(0, 8), 'v1,', `v1,${other}`])
+    expect(verdict({ signature })).toMatchObject({ valid: false });
+});
+
+test('an id with a full stop is refused: what is signed could be cut in another place', () => {
+  const id = `msg_1.${TIME}`;
+  const key = Buffer.from(SECRET.slice(6), 'base64');
+  const signature = `v1,${hmac('sha256', key, [`${id}.${TIME}.${BODY}`]).toString('base64')}`;
+  expect(verdict({ id, signature })).toMatchObject({
+    valid: false,
+    reason: expect.stringMatching(/full stop/),
+  });
+});
+
+test('the headers are one set or the other, never some of each', () => {
+  const headers = { 'svix-id': ID, 'svix-timestamp': String(TIME), 'webhook-signature': SIGNATURE };
+  const delivery = { headers, raw: Buffer.from(BODY), now: new Date(TIME * 1000) };
+  expect(standardWebhooks({ secrets: SECRET }).verify(delivery)).toMatchObject({ valid: false });
 });
 
 test('the secret may come without its prefix', () => {
@@ -101,7 +152,12 @@ test.each([
   ['whsec_'],
   ['not base64!'],
   ['whpk_AAAA'],
+  [undefined],
+  [`${SECRET}\n`],
+  [{ current: SECRET, previous: '' }],
   [{ a: undefined as unknown as string }],
 ])('secrets that cannot work are refused when the route is made: %j', (secrets) => {
+  expect(() => standardWebhooks({ secrets })).toThrow(ConfigurationError);
   expect(() => standardWebhooks({ secrets })).toThrow(/verify\.standardWebhooks/);
+  expect(() => standardWebhooks({ secrets })).not.toThrow(SECRET.slice(6));
 });

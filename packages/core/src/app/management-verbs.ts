@@ -1,0 +1,86 @@
+// The verbs that look at workflows and intervene in them, the same for Pawl and PawlClient.
+import type { PawlCore } from './core.ts';
+import { createHandle, type WorkflowHandle } from './handles.ts';
+import * as management from './management.ts';
+import { readStatus, type WorkflowStatus } from './status.ts';
+
+export class ManagementVerbs {
+  readonly #core: PawlCore;
+
+  constructor(core: PawlCore) {
+    this.#core = core;
+  }
+
+  /** Calls it once the database can be reached. It must not wait for anything if it can: a call takes its step id at once. */
+  protected reach<T>(call: () => Promise<T>): Promise<T> {
+    return call();
+  }
+
+  #recorded<T>(name: string, call: () => Promise<T>): Promise<T> {
+    return this.reach(() => this.#core.recordedCall(name, call));
+  }
+
+  getWorkflowStatus(workflowID: string): Promise<WorkflowStatus | null> {
+    return this.#recorded('getStatus', () => readStatus(this.#core, workflowID));
+  }
+
+  listWorkflows(filter?: management.WorkflowFilter): Promise<management.WorkflowList> {
+    return this.#recorded('listWorkflows', () => management.listWorkflows(this.#core, filter));
+  }
+
+  listWorkflowSteps(workflowID: string): Promise<management.StepInfo[]> {
+    return this.#recorded('listWorkflowSteps', () => management.listWorkflowSteps(this.#core, workflowID));
+  }
+
+  listEvents(workflowID: string): Promise<management.EventInfo[]> {
+    return this.#recorded('listEvents', () => management.listEvents(this.#core, workflowID));
+  }
+
+  listMessages(workflowID: string): Promise<management.MessageInfo[]> {
+    return this.#recorded('listMessages', () => management.listMessages(this.#core, workflowID));
+  }
+
+  listExecutors(): Promise<management.ExecutorInfo[]> {
+    return this.#recorded('listExecutors', () => management.listExecutors(this.#core));
+  }
+
+  /** Ends a workflow that has not ended. What runs sees it at its next durable operation, waits at once. */
+  cancelWorkflow(workflowID: string, options?: { cancelChildren?: boolean }): Promise<void> {
+    return this.reach(() => management.cancelWorkflows(this.#core, [workflowID], options));
+  }
+
+  cancelWorkflows(workflowIDs: readonly string[], options?: { cancelChildren?: boolean }): Promise<void> {
+    return this.reach(() => management.cancelWorkflows(this.#core, workflowIDs, options));
+  }
+
+  /** Goes on from the last completed step, on the current version. One that runs or has ended well is left alone. */
+  async resumeWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
+    await this.reach(() => management.resumeWorkflows(this.#core, [workflowID]));
+    return createHandle<R>(this.#core, workflowID);
+  }
+
+  async resumeWorkflows<R = unknown>(workflowIDs: readonly string[]): Promise<WorkflowHandle<R>[]> {
+    await this.reach(() => management.resumeWorkflows(this.#core, workflowIDs));
+    return workflowIDs.map((id) => createHandle<R>(this.#core, id));
+  }
+
+  /** A new workflow, with a new id, with the same input. */
+  async restartWorkflow<R = unknown>(workflowID: string): Promise<WorkflowHandle<R>> {
+    return this.forkWorkflow<R>(workflowID, 0);
+  }
+
+  /** A new workflow with the same input that has the steps before `fromStep` already. */
+  async forkWorkflow<R = unknown>(
+    workflowID: string,
+    fromStep: number,
+    params?: management.ForkParams,
+  ): Promise<WorkflowHandle<R>> {
+    const id = await this.reach(() => management.forkWorkflow(this.#core, workflowID, fromStep, params));
+    return createHandle<R>(this.#core, id);
+  }
+
+  /** Forgets a workflow with all that belongs to it. */
+  deleteWorkflow(workflowID: string): Promise<void> {
+    return this.reach(() => management.deleteWorkflow(this.#core, workflowID));
+  }
+}
