@@ -15,6 +15,8 @@ export type ProblemCode =
   | 'body-malformed'
   | 'body-too-large'
   | 'body-unavailable'
+  | 'body-not-json'
+  | 'wait-invalid'
   | 'database-unavailable'
   | 'workflow-failed'
   | 'workflow-cancelled'
@@ -36,6 +38,8 @@ const TITLES: Record<ProblemCode, string> = {
   'input-invalid': 'The input is not valid',
   'body-malformed': 'The body is not well-formed',
   'body-too-large': 'The body is too large',
+  'body-not-json': 'The body is not JSON',
+  'wait-invalid': 'The time to wait is not valid',
   'body-unavailable': 'The body was consumed before it could be read',
   'database-unavailable': 'The database is not available',
   'workflow-failed': 'The workflow failed',
