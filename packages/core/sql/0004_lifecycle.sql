@@ -85,7 +85,7 @@ BEGIN
   IF v_given_up IS NOT NULL THEN
     UPDATE pawl.workflow w SET status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', completed_at = v_now, updated_at = v_now
     WHERE w.id = ANY (v_given_up);
-    UPDATE pawl.waiter t SET fired = true WHERE t.target = ANY (v_given_up) AND t.kind <> 'e' AND NOT t.fired;
+    UPDATE pawl.waiter t SET fired = true WHERE t.target = ANY (v_given_up) AND t.kind IN ('r', 's') AND NOT t.fired;
   END IF;
   IF v_ids IS NULL THEN
     RETURN;
@@ -222,7 +222,7 @@ BEGIN
       stranded = false, error = p_error
     FROM old WHERE w.id = old.id RETURNING w.id
   ), told AS (
-    UPDATE pawl.waiter t SET fired = true FROM old WHERE t.target = old.id AND t.kind <> 'e' AND NOT t.fired
+    UPDATE pawl.waiter t SET fired = true FROM old WHERE t.target = old.id AND t.kind IN ('r', 's') AND NOT t.fired
   )
   SELECT old.id, old.owner, old.status, old.fence FROM old JOIN ended ON ended.id = old.id;
 END $$;
