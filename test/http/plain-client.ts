@@ -88,7 +88,8 @@ export async function openStream(
   };
 }
 
-function begin(
+/** The response as it begins. */
+export function begin(
   port: number,
   path: string,
   { method = 'GET', headers, body }: Asking,
@@ -107,7 +108,7 @@ function parse(block: string): StreamEvent[] {
   let event = 'message';
   let data: string | undefined;
   for (const line of block.split('\n')) {
-    const [, field = '', value = ''] = /^([^:]*):? ?(.*)$/.exec(line) ?? [];
+    const [, field = '', value = ''] = /^([^:]*):? ?([^]*)$/.exec(line) ?? [];
     if (field === 'id') id = value;
     if (field === 'event') event = value;
     if (field === 'data') data = data === undefined ? value : `${data}\n${value}`;
