@@ -1,229 +1,333 @@
-// `http.workflows()` and `http.health()`: what a client may know of its workflow. For Express and Koa.
-import { get as httpGet, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
-import { Pawl, type Workflow } from '@pawl/core';
-import request from 'supertest';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { appUnderTest } from './app-under-test.ts';
-import { frameworks } from './frameworks.ts';
+// `http.workflows()`, what is read: status, result, one event, steps. On every framework, on both kinds of database.
+import { beforeAll, expect, test } from 'vitest';
+import { type AppUnderTest, describeOnEach } from './app-under-test.ts';
+import { type Answer, ask, portOf } from './plain-client.ts';
+import { registerTelling, type Telling } from './telling.ts';
 
-interface Stream {
-  readonly response: IncomingMessage;
-  text(): string;
-  until(part: string): Promise<void>;
-  readonly ended: Promise<void>;
-}
-
-describe.each(frameworks)('workflow routes on $name', (framework) => {
-  const app = appUnderTest(framework);
-  let tell: Workflow<[fail?: number], string>;
-
+describeOnEach('workflow routes', (app: AppUnderTest) => {
+  let tell: Telling;
   beforeAll(() => {
-    const { pawl } = app;
-    tell = pawl.registerWorkflow(
-      async (fail = 0) => {
-        await pawl.setEvent('progress', { step: 1 });
-        const word = await pawl.recv<string>('word', 600);
-        await pawl.setEvent('progress', { step: 2 });
-        if (fail > 0) throw Object.assign(new Error('as asked'), { status: fail });
-        return `heard ${word}`;
-      },
-      { name: 'tell' },
-    );
+    tell = registerTelling(app);
   });
 
-  const serve = (options: { messages?: boolean; cancel?: boolean; resume?: boolean } = {}): void =>
-    app.serve((routes) => {
-      routes.workflows('/workflows', { authorize: ({ headers }) => headers['x-user'] !== 'eve', ...options });
-      routes.health('/health');
-    });
-  const started = async (fail?: number): Promise<string> =>
-    (await app.pawl.startWorkflow(tell)(fail)).workflowID;
+  /** Everybody but Eve may read. */
+  const serve = (): void =>
+    app.serve((routes) =>
+      routes.workflows('/workflows', { authorize: ({ headers }) => headers['x-user'] !== 'eve' }),
+    );
+  const get = (path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> =>
+    ask(portOf(app.server), `/workflows/${path}`, { method, headers });
+  const json = ({ text }: Answer): unknown => JSON.parse(text);
+  const own = { 'cache-control': 'private, no-cache', 'content-type': 'application/json; charset=utf-8' };
 
-  function stream(path: string, headers: Record<string, string> = {}): Promise<Stream> {
-    return new Promise((resolve, reject) => {
-      const { port } = app.server.address() as AddressInfo;
-      httpGet({ port, host: '127.0.0.1', path, headers }, (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-        const ended = new Promise<void>((done) => response.on('close', done));
-        const until = async (part: string): Promise<void> => {
-          for (let tries = 0; !text.includes(part); tries += 1) {
-            if (tries > 200) throw new Error(`waited for ${part} in ${text}`);
-            await pause(20);
-          }
-        };
-        resolve({ response, text: () => text, until, ended });
-      }).on('error', reject);
-    });
-  }
-
-  test('status, with a tag that saves the second look', async () => {
+  test('status: what concerns the client, under a tag', async () => {
     serve();
-    const id = await started();
-    await app.pawl.getEvent(id, 'progress', 5);
-    const first = await app.get(`/workflows/${id}`).expect(200);
-    expect(first.body).toMatchObject({ workflowID: id, name: 'tell', status: 'PENDING' });
-    expect(first.body).not.toHaveProperty('input');
+    const id = await tell.start();
+    const first = await get(id);
+    expect(first.status).toBe(200);
+    expect(Object.keys(json(first) as object).sort()).toEqual(
+      ['workflowID', 'name', 'status', 'createdAt', 'updatedAt', 'startedAt', 'completedAt']
+        .concat(['queueName', 'recoveryAttempts'])
+        .sort(),
+    );
+    expect(json(first)).toMatchObject({ workflowID: id, status: 'PENDING', completedAt: null });
+    expect(first.headers).toMatchObject(own);
     const tag = String(first.headers['etag']);
-    await app.get(`/workflows/${id}`).set('If-None-Match', tag).expect(304);
-    await app.pawl.send(id, 'hello', 'word');
-    await app.pawl.retrieveWorkflow(id).getResult();
-    await app.get(`/workflows/${id}`).set('If-None-Match', tag).expect(200);
-  });
+    expect(tag).toMatch(/^"[\w-]{27}"$/);
 
-  test('unknown and forbidden look the same', async () => {
-    serve();
-    const id = await started();
-    const unknown = await app.get('/workflows/nobody').expect(404);
-    const forbidden = await app.get(`/workflows/${id}`).set('X-User', 'eve').expect(404);
-    expect({ ...forbidden.body, instance: '' }).toEqual({ ...unknown.body, instance: '' });
-    for (const path of ['result', 'events', 'events/progress', 'steps']) {
-      await app.get(`/workflows/${id}/${path}`).set('X-User', 'eve').expect(404);
+    for (const known of [tag, `W/${tag}`, `"other", W/${tag}`, `"a,b" ,${tag}`, `, ${tag}`, '*', ' * ']) {
+      const same = await get(id, { 'If-None-Match': known });
+      expect([known, same.status, same.text]).toEqual([known, 304, '']);
+      expect(same.headers).toMatchObject({ etag: tag, 'cache-control': 'private, no-cache' });
+      expect(same.headers).not.toHaveProperty('content-type');
     }
-    await app.get('/workflows/%00').expect(404);
+    for (const other of ['"other"', tag.slice(1, -1), `"other, ${tag.slice(1)}`, `x${tag}`, `"a", *`])
+      expect([other, (await get(id, { 'If-None-Match': other })).status]).toEqual([other, 200]);
+
+    await tell.finish(id);
+    const later = await get(id, { 'If-None-Match': tag });
+    expect(later.status).toBe(200);
+    expect(json(later)).toMatchObject({ status: 'SUCCESS' });
+    expect(later.headers['etag']).not.toBe(tag);
   });
 
-  test('result: 202 while it runs, 200 when it has ended, waiting if asked to', async () => {
+  test('HEAD has the headers of GET and no body', async () => {
     serve();
-    const id = await started();
-    const early = await app.get(`/workflows/${id}/result`).expect(202);
-    expect(early.headers['retry-after']).toBeDefined();
-    const waiting = app.get(`/workflows/${id}/result?wait=20`).then((response) => response);
-    await pause(100);
-    await app.pawl.send(id, 'hello', 'word');
-    expect((await waiting).body).toBe('heard hello');
-    expect((await app.get(`/workflows/${id}/result`).expect(200)).body).toBe('heard hello');
+    const id = await tell.start();
+    await tell.finish(id);
+    for (const path of [
+      id,
+      `${id}/result`,
+      `${id}/events/progress`,
+      `${id}/steps`,
+      `${id}/events`,
+      'nobody',
+    ]) {
+      const got = await get(path);
+      const { 'transfer-encoding': _, ...headers } = got.headers;
+      expect(await get(path, {}, 'HEAD')).toEqual({ status: got.status, headers, text: '' });
+    }
+    const tag = String((await get(id)).headers['etag']);
+    expect((await get(id, { 'If-None-Match': tag }, 'HEAD')).status).toBe(304);
   });
 
-  test('result: the status of the error, 409 when cancelled', async () => {
+  test('another method is told which ones there are, whether or not the workflow exists', async () => {
     serve();
-    const id = await started(418);
-    await app.pawl.send(id, 'x', 'word');
-    expect((await app.get(`/workflows/${id}/result?wait=20`).expect(418)).body).toMatchObject({
-      detail: 'as asked',
-      workflowID: id,
+    const id = await tell.start();
+    for (const path of ['', '/result', '/events', '/events/progress', '/steps']) {
+      for (const [method, whose] of [
+        ['POST', id],
+        ['DELETE', id],
+        ['PUT', 'nobody'],
+        ['PATCH', id],
+      ] as const) {
+        const refused = await get(whose + path, {}, method);
+        expect([path, refused.status, refused.headers['allow']]).toEqual([path, 405, 'GET, HEAD']);
+        expect(json(refused)).toMatchObject({ code: 'method-not-allowed', status: 405 });
+      }
+    }
+  });
+
+  test('unknown, somebody else’s and impossible ids look the same', async () => {
+    const users: unknown[] = [];
+    const answers = new Map<unknown, unknown>([
+      ['eve', false],
+      ['nobody', undefined],
+      ['truthy', 'yes'],
+    ]);
+    app.serve((routes) =>
+      routes.workflows('/workflows', {
+        authorize: ({ headers }) => {
+          users.push(headers['x-user']);
+          return answers.get(headers['x-user']) as boolean;
+        },
+      }),
+    );
+    const id = await tell.start();
+    const unknown = `${id.slice(0, -1)}x`;
+    for (const path of ['', '/result', '/result?wait=20', '/events', '/events/progress', '/steps']) {
+      const expected = await get(unknown + path, { 'X-User': 'eve' });
+      const { instance } = json(expected) as { instance: string };
+      expect(expected).toMatchObject({ status: 404, headers: { 'cache-control': 'no-store' } });
+      expect(json(expected)).toMatchObject({ code: 'not-found', instance: expect.stringContaining(unknown) });
+      for (const user of ['eve', 'nobody', 'truthy']) {
+        const refused = await get(id + path, { 'X-User': user });
+        expect({ ...refused, text: refused.text.replace(id, unknown) }).toEqual(expected);
+        expect(users.pop()).toBe(user);
+      }
+      expect(instance).toBe(`/workflows/${unknown}${path.replace(/\?.*/, '')}`);
+    }
+    expect(users).toEqual([]);
+    const strange = [
+      '%00',
+      'a%00b',
+      '%ff',
+      '%C3%28',
+      '%ED%A0%80',
+      'x'.repeat(10_000),
+      '..',
+      '%2e%2e',
+      '%2F',
+      "'",
+    ];
+    for (const path of strange) {
+      const refused = await get(path);
+      expect([path.slice(0, 20), refused.status]).toEqual([path.slice(0, 20), 404]);
+      expect(json(refused)).toMatchObject({ code: 'not-found', instance: `/workflows/${path}` });
+    }
+    expect(users).toEqual([]);
+  });
+
+  test('ids with slashes, spaces, percents and letters of any script are found', async () => {
+    serve();
+    for (const name of [
+      'a/b//c',
+      'workflows',
+      'result',
+      'ä ö/%2F?#&+',
+      '"quoted"',
+      '订单-1',
+      '🐢'.repeat(60),
+    ]) {
+      const id = `${name} ${app.framework.name}`;
+      await tell.start({ id });
+      const path = encodeURIComponent(id);
+      expect(json(await get(path))).toMatchObject({ workflowID: id });
+      expect(json(await get(`${path}/`))).toMatchObject({ workflowID: id });
+      const pending = await get(`${path}/result`);
+      expect([pending.status, pending.headers['location']]).toEqual([202, `/workflows/${path}`]);
+      expect((await get(`${path}/events/progress`)).text).toBe('{"step":1}');
+    }
+  });
+
+  test('result: 202 while it runs, 200 with its bytes when it has ended, waiting if asked to', async () => {
+    serve();
+    const id = await tell.start();
+    for (const path of ['result', 'result?wait=0', 'result?wait=0.05']) {
+      const early = await get(`${id}/${path}`);
+      expect(early.status).toBe(202);
+      expect(json(early)).toEqual({ workflowID: id, location: `/workflows/${id}` });
+      expect(early.headers).toMatchObject({ 'retry-after': '1', 'cache-control': 'no-store' });
+    }
+    const waiting = get(`${id}/result?wait=20`);
+    await tell.finish(id, 'you');
+    for (const answer of [await waiting, await get(`${id}/result`), await get(`${id}/result?wait=60`)])
+      expect(answer).toEqual({
+        status: 200,
+        headers: expect.objectContaining(own),
+        text: '"heard you"',
+      });
+  });
+
+  test('result: an error has its own status; its message is shown if the fault is the client’s', async () => {
+    serve();
+    for (const [fail, status, detail] of [
+      [418, 418, 'as asked'],
+      [503, 503, 'The workflow ended with an error.'],
+      [-1, 500, 'The workflow ended with an error.'],
+    ] as const) {
+      const id = await tell.start({ fail });
+      const waiting = get(`${id}/result?wait=20`);
+      await tell.finish(id);
+      const { headers, text } = await waiting;
+      expect(headers['content-type']).toBe('application/problem+json; charset=utf-8');
+      expect(JSON.parse(text)).toEqual({
+        ...{ type: 'urn:pawl:problem:workflow-failed', title: 'The workflow failed', status, detail },
+        ...{ instance: `/workflows/${id}/result`, code: 'workflow-failed', retryable: false, workflowID: id },
+      });
+      expect((await get(`${id}/result`)).text).toBe(text);
+    }
+  });
+
+  test('result: 409 when it was cancelled, also while the client waits', async () => {
+    serve();
+    const id = await tell.start();
+    const waiting = get(`${id}/result?wait=20`);
+    await app.pawl.cancelWorkflow(id);
+    for (const answer of [await waiting, await get(`${id}/result`)]) {
+      expect(answer.status).toBe(409);
+      expect(json(answer)).toMatchObject({ code: 'workflow-cancelled', workflowID: id });
+    }
+  });
+
+  test('a time to wait that is none is refused', async () => {
+    serve();
+    const id = await tell.start();
+    const long = get(`${id}/result?wait=999999999`);
+    for (const path of ['result', 'events/later']) {
+      for (const wait of [
+        '',
+        '-1',
+        'x',
+        '1e3',
+        '1s',
+        '0x10',
+        'Infinity',
+        'NaN',
+        '1&wait=2',
+        '1,2',
+        '%31%00',
+      ]) {
+        const refused = await get(`${id}/${path}?wait=${wait}`);
+        expect([wait, refused.status]).toEqual([wait, 400]);
+        expect(json(refused)).toMatchObject({ code: 'wait-invalid' });
+      }
+      expect((await get(`nobody/${path}?wait=x`)).status).toBe(404);
+    }
+    await tell.finish(id);
+    expect((await long).status).toBe(200);
+  });
+
+  test('one event: its latest value, 202 until there is one, 404 once there cannot be', async () => {
+    serve();
+    const id = await tell.start();
+    const early = await get(`${id}/events/later`);
+    expect([early.status, early.headers['retry-after']]).toEqual([202, '1']);
+    const never = get(`${id}/events/later?wait=20`);
+    expect(await get(`${id}/events/progress?wait=20`)).toEqual({
+      ...{ status: 200, headers: expect.objectContaining(own), text: '{"step":1}' },
     });
-    await app.get(`/workflows/${id}/result`).expect(418);
-    const other = await started();
-    await app.pawl.cancelWorkflow(other);
-    expect((await app.get(`/workflows/${other}/result`).expect(409)).body.code).toBe('workflow-cancelled');
+    await tell.finish(id);
+    expect((await get(`${id}/events/progress`)).text).toBe('{"step":2}');
+    for (const answer of [await never, await get(`${id}/events/later`), await get(`${id}/events/%00`)])
+      expect(answer).toMatchObject({ status: 404, headers: { 'cache-control': 'no-store' } });
   });
 
-  test('one event: its value, waiting if asked to; 404 once it can no longer come', async () => {
+  test('an event that comes while the client waits for it is told at once', async () => {
     serve();
-    const id = await started();
-    expect((await app.get(`/workflows/${id}/events/progress?wait=10`).expect(200)).body).toEqual({ step: 1 });
-    await app.get(`/workflows/${id}/events/other`).expect(202);
-    await app.pawl.send(id, 'x', 'word');
-    await app.pawl.retrieveWorkflow(id).getResult();
-    expect((await app.get(`/workflows/${id}/events/progress`).expect(200)).body).toEqual({ step: 2 });
-    await app.get(`/workflows/${id}/events/other`).expect(404);
+    const name = `late on ${app.framework.name}`;
+    const late = app.register('late', async () => {
+      await app.pawl.recv('go', 600);
+      await app.pawl.setEvent('a/b', undefined);
+      await app.pawl.recv('stop', 600);
+    });
+    await app.pawl.startWorkflow(late, { workflowID: name })();
+    const waiting = get(`${encodeURIComponent(name)}/events/${encodeURIComponent('a/b')}?wait=20`);
+    await app.pawl.send(name, 1, 'go');
+    expect(await waiting).toMatchObject({ status: 200, text: 'null' });
+    await app.pawl.send(name, 1, 'stop');
   });
 
-  test('steps', async () => {
+  test('steps: what was done and when, not what came of it; an error only as far as /result shows it', async () => {
     serve();
-    const id = await started();
-    await app.pawl.send(id, 'x', 'word');
-    await app.pawl.retrieveWorkflow(id).getResult();
-    const steps = (await app.get(`/workflows/${id}/steps`).expect(200)).body as {
-      stepID: number;
-      kind: string;
-    }[];
-    expect(steps.map((step) => step.kind)).toEqual(['setEvent', 'recv', 'setEvent']);
-  });
-
-  test('the event stream brings what was set and what is being set, under ids, then end', async () => {
-    serve();
-    const id = await started();
-    const events = await stream(`/workflows/${id}/events`);
-    expect(events.response.headers['content-type']).toMatch('text/event-stream');
-    await events.until('{"step":1}');
-    await app.pawl.send(id, 'x', 'word');
-    await events.ended;
-    expect(events.text()).toMatch(
-      /id: \d+\nevent: progress\ndata: {"step":1}\n\nid: \d+\nevent: progress\ndata: {"step":2}\n\n/,
-    );
-    expect(events.text()).toMatch(/event: end\ndata: {"status":"SUCCESS"}\n\n$/);
-
-    const firstID = /id: (\d+)/.exec(events.text())?.[1] as string;
-    const resumed = await stream(`/workflows/${id}/events`, { 'Last-Event-ID': firstID });
-    await resumed.ended;
-    expect(resumed.text()).not.toContain('"step":1');
-    expect(resumed.text()).toContain('"step":2');
-  });
-
-  test('a stream that the client closes leaves nothing behind', async () => {
-    serve();
-    const id = await started();
-    const events = await stream(`/workflows/${id}/events`);
-    await events.until('"step":1');
-    events.response.destroy();
-    await events.ended;
-    await pause(100);
-    expect(await new Promise((resolve) => app.server.getConnections((_, count) => resolve(count)))).toBe(0);
-    await app.get(`/workflows/${id}`).expect(200);
-  });
-
-  test('what changes something is there only when it was asked for', async () => {
-    serve();
-    const id = await started();
-    for (const path of ['messages/word', 'cancel', 'resume']) {
-      expect((await request(app.server).post(`/workflows/${id}/${path}`).send({})).status).toBe(404);
+    const id = await tell.start();
+    await tell.finish(id);
+    const answer = await get(`${id}/steps`);
+    expect(answer).toMatchObject({ status: 200, headers: own });
+    const steps = json(answer) as Record<string, unknown>[];
+    expect(steps.map(({ stepID, kind, name }) => [stepID, kind, name])).toEqual([
+      [0, 'setEvent', 'progress'],
+      [1, 'recv', 'word'],
+      [2, 'step', 'think'],
+      [3, 'setEvent', 'progress'],
+    ]);
+    for (const step of steps) {
+      expect(Object.keys(step)).toEqual([
+        'stepID',
+        'kind',
+        'name',
+        'attempts',
+        'startedAt',
+        'completedAt',
+        'childWorkflowID',
+        'error',
+      ]);
+      expect(step['error']).toBeNull();
     }
-    expect((await request(app.server).post(`/workflows/${id}`).send({}).expect(405)).headers['allow']).toBe(
-      'GET, HEAD',
-    );
+    expect(answer.text).not.toMatch(/secret|hello/);
+
+    const failing = app.register('failing', async () => {
+      await app.pawl
+        .runStep(() => Promise.reject(new Error('the password is 1234')), { name: 'a' })
+        .catch(() => {});
+      const shown = Object.assign(new Error('sold out'), { status: 409, code: 'sold-out' });
+      await app.pawl.runStep(() => Promise.reject(shown), { name: 'b' }).catch(() => {});
+    });
+    const handle = await app.pawl.startWorkflow(failing)();
+    await handle.getResult();
+    const errors = json(await get(`${handle.workflowID}/steps`)) as { error: unknown }[];
+    expect(errors.map(({ error }) => error)).toEqual([
+      { code: 'workflow-failed', message: 'The workflow ended with an error.' },
+      { code: 'sold-out', message: 'sold out' },
+    ]);
   });
 
-  test('a message, once per key; 409 when it comes too late', async () => {
-    serve({ messages: true });
-    const id = await started();
-    const message = (key: string, text: string) =>
-      request(app.server)
-        .post(`/workflows/${id}/messages/word`)
-        .set('Idempotency-Key', key)
-        .type('json')
-        .send(JSON.stringify(text));
-    await message('k1', 'hello').expect(202);
-    await message('"k1"', 'hello').expect((response) => expect([202, 409]).toContain(response.status));
-    expect(await app.pawl.retrieveWorkflow(id).getResult()).toBe('heard hello');
-    expect((await app.pawl.listMessages(id)).length).toBe(1);
-    expect((await message('k2', 'more').expect(409)).body.code).toBe('workflow-finished');
-    await message('a,b', 'x').expect(400);
-    await request(app.server)
-      .post(`/workflows/${id}/messages/word`)
-      .set('X-User', 'eve')
-      .send({})
-      .expect(404);
-  });
-
-  test('cancel and resume', async () => {
-    serve({ cancel: true, resume: true });
-    const id = await started();
-    expect((await request(app.server).post(`/workflows/${id}/cancel`).expect(200)).body.status).toBe(
-      'CANCELLED',
+  test('an error of authorize is the app’s', async () => {
+    app.serve((routes) =>
+      routes.workflows('/workflows', {
+        authorize: () => {
+          throw Object.assign(new Error('who are you?'), { status: 401 });
+        },
+      }),
     );
-    await request(app.server).post(`/workflows/${id}/resume`).expect(200);
-    await app.pawl.send(id, 'again', 'word');
-    expect(await app.pawl.retrieveWorkflow(id).getResult()).toBe('heard again');
+    const id = await tell.start();
+    const refused = await get(id);
+    expect([refused.status, json(refused)]).toEqual([401, { error: 'who are you?' }]);
   });
 
   test('routes without authorize are a mistake that shows when they are made', () => {
     expect(() => app.serve((routes) => routes.workflows('/w', {} as never))).toThrow(/authorize/);
-  });
-
-  test('live while the process is, ready while the instance is', async () => {
-    serve();
-    await app.get('/health/live').expect(200);
-    await app.get('/health/ready').expect(200);
-    const idle = new Pawl({ database: 'postgres://127.0.0.1:1/none' });
-    const server = framework
-      .serve(idle, { scope: 'global' }, (routes) => routes.health('/health'))
-      .listen(0, '127.0.0.1');
-    await request(server).get('/health/live').expect(200);
-    expect((await request(server).get('/health/ready').expect(503)).body.reason).toBe('idle');
-    server.close();
+    const messages = { authorize: () => true, messages: true };
+    expect(() => app.serve((routes) => routes.workflows('/w', messages), {})).toThrow(/scope/);
   });
 });

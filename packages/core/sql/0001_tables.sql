@@ -123,9 +123,11 @@ CREATE TABLE pawl.event (
   value           text,
   PRIMARY KEY (workflow_id, key, seq)
 );
+-- A stream reads on from the last event that its client saw.
+CREATE INDEX event_order ON pawl.event (workflow_id, seq);
 
--- Who waits for a result (kind 'r', key '') or an event (kind 'e'): a workflow, or an executor on behalf of
--- callers. `fired` is set under the target's lock; `wake` then passes it on under the waiter's.
+-- Who waits for a result (kind 'r', key ''), an event (kind 'e'), or any event and the end (kind 's', key '', a
+-- stream): a workflow, or an executor on behalf of callers. `fired` is set under the target's lock; `wake` then passes it on under the waiter's.
 CREATE TABLE pawl.waiter (
   target          text COLLATE "C" NOT NULL,
   kind            text COLLATE "C" NOT NULL,

@@ -85,7 +85,7 @@ BEGIN
   IF v_given_up IS NOT NULL THEN
     UPDATE pawl.workflow w SET status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', completed_at = v_now, updated_at = v_now
     WHERE w.id = ANY (v_given_up);
-    UPDATE pawl.waiter t SET fired = true WHERE t.target = ANY (v_given_up) AND t.kind = 'r' AND NOT t.fired;
+    UPDATE pawl.waiter t SET fired = true WHERE t.target = ANY (v_given_up) AND t.kind IN ('r', 's') AND NOT t.fired;
   END IF;
   IF v_ids IS NULL THEN
     RETURN;
@@ -139,24 +139,27 @@ BEGIN
 END $$;
 
 -- What callers outside workflows wait for: answers what is there, and (p_register) leaves a waiter for the rest.
-CREATE FUNCTION pawl.watch(p_executor bigint, p_register boolean, r_ids text[], e_ids text[], e_keys text[])
+-- Streams (s) are told that there is something after the last event they know, with that event as the key.
+CREATE FUNCTION pawl.watch(
+  p_executor bigint, p_register boolean, r_ids text[], e_ids text[], e_keys text[], s_ids text[], s_after integer[])
 RETURNS TABLE (kind text, id text, key text, status text, output text, error text)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
   IF p_register THEN
-    PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (r_ids || e_ids) ORDER BY w.id FOR NO KEY UPDATE;
+    PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (r_ids || e_ids || s_ids) ORDER BY w.id FOR NO KEY UPDATE;
     INSERT INTO pawl.waiter (target, kind, key, executor)
     SELECT u.id, u.kind, u.key, p_executor
     FROM (SELECT i.id, 'r' AS kind, '' AS key FROM unnest(r_ids) i(id)
+          UNION SELECT i.id, 's', '' FROM unnest(s_ids) i(id)
           UNION SELECT i.id, 'e', i.key FROM unnest(e_ids, e_keys) i(id, key)) u
     JOIN pawl.workflow w ON w.id = u.id
     WHERE CASE u.kind
-      WHEN 'r' THEN w.status NOT IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
-      ELSE NOT EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = u.id AND e.key = u.key) END
+      WHEN 'e' THEN NOT EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = u.id AND e.key = u.key)
+      ELSE w.status NOT IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') END
     ORDER BY u.id, u.kind, u.key
     ON CONFLICT DO NOTHING;
     IF FOUND THEN
-      UPDATE pawl.workflow w SET watched = true WHERE w.id = ANY (r_ids || e_ids) AND NOT w.watched;
+      UPDATE pawl.workflow w SET watched = true WHERE w.id = ANY (r_ids || e_ids || s_ids) AND NOT w.watched;
     END IF;
   END IF;
   RETURN QUERY
@@ -169,6 +172,25 @@ BEGIN
   FROM unnest(e_ids, e_keys) u(id, key)
   JOIN LATERAL (SELECT i.value FROM pawl.event i WHERE i.workflow_id = u.id AND i.key = u.key
                 ORDER BY i.seq DESC LIMIT 1) e ON true;
+  RETURN QUERY
+  SELECT 's', u.id, u.after::text, coalesce(w.status, ''), NULL::text, NULL::text
+  FROM unnest(s_ids, s_after) u(id, after)
+  LEFT JOIN pawl.workflow w ON w.id = u.id AND w.status <> 'RESERVED'
+  WHERE w.id IS NULL OR w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+    -- Not EXISTS, which may be planned as a join with all events.
+    OR (SELECT true FROM pawl.event i WHERE i.workflow_id = u.id AND i.seq > u.after LIMIT 1);
+END $$;
+
+-- Callers who gave up. One whose waiter is being fired needs no deleting: that is done when it is passed on.
+CREATE FUNCTION pawl.unwatch(p_executor bigint, p_ids text[], p_kinds text[], p_keys text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+  DELETE FROM pawl.waiter t WHERE (t.target, t.kind, t.key, t.workflow_id, t.executor) IN (
+    SELECT o.target, o.kind, o.key, o.workflow_id, o.executor
+    FROM unnest(p_ids, p_kinds, p_keys) u(id, kind, key)
+    JOIN pawl.waiter o ON o.target = u.id AND o.kind = u.kind AND o.key = u.key AND o.workflow_id = ''
+      AND o.executor = p_executor
+    FOR UPDATE OF o SKIP LOCKED);
 END $$;
 
 -- Ends workflows that have not ended: cancelled by a caller, or (p_due) past their deadline. Names who ran them.
@@ -200,7 +222,7 @@ BEGIN
       stranded = false, error = p_error
     FROM old WHERE w.id = old.id RETURNING w.id
   ), told AS (
-    UPDATE pawl.waiter t SET fired = true FROM old WHERE t.target = old.id AND t.kind = 'r' AND NOT t.fired
+    UPDATE pawl.waiter t SET fired = true FROM old WHERE t.target = old.id AND t.kind IN ('r', 's') AND NOT t.fired
   )
   SELECT old.id, old.owner, old.status, old.fence FROM old JOIN ended ON ended.id = old.id;
 END $$;

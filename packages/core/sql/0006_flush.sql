@@ -200,7 +200,8 @@ BEGIN
   IF v_watched AND (e_op <> '{}' OR z_op <> '{}') THEN
     UPDATE pawl.waiter t SET fired = true
     WHERE t.target = ANY (e_wf || z_wf) AND NOT t.fired
-      AND (t.kind = 'r' AND t.target = ANY (z_wf)
+      AND (t.kind IN ('r', 's') AND t.target = ANY (z_wf)
+        OR t.kind = 's' AND t.target = ANY (e_wf)
         OR t.kind = 'e' AND (t.target, t.key) IN (SELECT * FROM unnest(e_wf, e_key)));
     IF FOUND THEN
       RETURN QUERY SELECT -1, 'fired', NULL::text, NULL::text, NULL::text, NULL::float8;
@@ -265,7 +266,7 @@ BEGIN
     RETURN 'refused';
   END IF;
   IF v_watched THEN
-    UPDATE pawl.waiter t SET fired = true WHERE t.target = p_wf AND t.kind = 'r' AND NOT t.fired;
+    UPDATE pawl.waiter t SET fired = true WHERE t.target = p_wf AND t.kind IN ('r', 's') AND NOT t.fired;
     IF FOUND THEN
       RETURN 'fired';
     END IF;

@@ -29,6 +29,9 @@ export async function send(res: Response, { status, headers, body }: Reply): Pro
   res.status(status);
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
   if (!isStreamed(body)) {
+    // Node drops the body of an answer to HEAD, and its length with it.
+    if (res.req.method === 'HEAD' && body !== undefined)
+      res.setHeader('Content-Length', Buffer.byteLength(body));
     res.end(body);
     return;
   }

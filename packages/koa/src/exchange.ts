@@ -45,6 +45,10 @@ export function send(ctx: Context, { status, headers, body }: Reply): void {
     for (const [name, value] of Object.entries(headers)) ctx.set(name, value as string | string[]);
     // Past Koa, which reports a client's going away as an error of the application.
     ctx.respond = false;
+    if (ctx.method === 'HEAD') {
+      ctx.res.end();
+      return;
+    }
     ctx.flushHeaders();
     pipeline(Readable.from(body), ctx.res).catch(() => undefined);
     return;

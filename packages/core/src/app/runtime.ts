@@ -14,7 +14,7 @@ import { createClaimer } from '../worker/claimer.ts';
 import { createExecutor, type Executor } from '../worker/executor.ts';
 import { createHints, type Hints } from '../worker/hints.ts';
 import { createSweeper } from '../worker/sweeper.ts';
-import { createWatcher } from '../worker/watcher.ts';
+import { createWatcher, type Follower } from '../worker/watcher.ts';
 import { createDatabase, type ResolvedConfig } from './config.ts';
 
 export interface Runtime {
@@ -26,6 +26,10 @@ export interface Runtime {
   outcome(workflowID: string): Awaiting<Outcome>;
   /** The value of an event, wherever it is set. */
   event(workflowID: string, key: string): Awaiting<string | null>;
+  /** Word of every event and of the end, wherever it runs; `news` also when this process stops. */
+  follow(workflowID: string, news: () => void): Follower;
+  /** How many callers wait for something or follow a workflow. */
+  readonly waiting: number;
   /** Something was made claimable, or may be claimed by this process alone. */
   claimSoon(options?: { here: true }): void;
   /** Recovery begins; from here on workflows run, so the verbs must work. */
@@ -104,6 +108,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
     onEvent: (workflowID, key, value) => {
       for (const found of [...(eventListeners.get(`${workflowID}\0${key}`) ?? [])]) found(value);
+      watcher.eventSet(workflowID);
     },
   });
   const isHere = (workflowID: string): boolean => {
@@ -220,6 +225,20 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
         };
       });
       return { promise, looked, abandon: () => unsubscribe() };
+    },
+    follow: (workflowID, news) => {
+      const follower = watcher.follow(workflowID, news);
+      pending.add(news);
+      return {
+        arm: follower.arm,
+        end: () => {
+          follower.end();
+          pending.delete(news);
+        },
+      };
+    },
+    get waiting() {
+      return pending.size;
     },
     begin: () => executor.begin(),
     stop: async (graceMs) => {

@@ -17,9 +17,13 @@ export class Lease {
     for (const go of this.#waiting.splice(0)) go();
   }
 
+  get lasts(): boolean {
+    return performance.now() < this.#until;
+  }
+
   /** undefined while the lease lasts, else a promise of its renewal. */
   renewal(): Promise<void> | undefined {
-    if (performance.now() < this.#until) return undefined;
+    if (this.lasts) return undefined;
     this.#ask();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }

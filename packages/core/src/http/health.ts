@@ -1,4 +1,5 @@
-// Owns the two routes that a load balancer asks: is the process alive, may it have traffic.
+// Owns the two routes that a load balancer asks: is the process alive, may it have traffic. It may not before launch and
+// while stopping, and while the database does not answer or the lease on what this process runs is over.
 // Never needs more than one short query.
 import { internals } from '../app/internals.ts';
 import { ping } from '../store/ping.ts';
@@ -35,12 +36,14 @@ export function healthRoutes<Req>(http: HttpContext<Req>): RouteTable<Req> {
 
 async function whyNotReady<Req>({ pawl }: HttpContext<Req>): Promise<string | undefined> {
   if (pawl.state !== 'ready') return pawl.state;
+  const { runtime } = internals(pawl);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<string>((resolve) => {
     timer = setTimeout(() => resolve('the database does not answer'), DATABASE_DEADLINE_MS);
   });
-  const asked = ping(internals(pawl).database).then(
-    () => undefined,
+  const asked = ping(runtime.database).then(
+    // What this process runs may be taken over by a peer at any moment, and it takes on nothing.
+    () => (runtime.engine.lease.lasts ? undefined : 'the lease is over'),
     () => 'the database cannot be reached',
   );
   const reason = await Promise.race([asked, late]);

@@ -18,6 +18,8 @@ export type ProblemCode =
   | 'not-ready'
   | 'body-too-large'
   | 'body-unavailable'
+  | 'body-not-json'
+  | 'wait-invalid'
   | 'database-unavailable'
   | 'workflow-failed'
   | 'workflow-cancelled'
@@ -43,6 +45,8 @@ const TITLES: Record<ProblemCode, string> = {
   'media-type-unsupported': 'The media type is not supported',
   'not-ready': 'The process is starting or stopping',
   'body-too-large': 'The body is too large',
+  'body-not-json': 'The body is not JSON',
+  'wait-invalid': 'The time to wait is not valid',
   'body-unavailable': 'The body was consumed before it could be read',
   'database-unavailable': 'The database is not available',
   'workflow-failed': 'The workflow failed',

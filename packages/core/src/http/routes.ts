@@ -1,6 +1,6 @@
 // Owns the small router below a mount point: a table of routes, matched by the path's segments.
 // Never looks at what a framework's router has matched.
-import type { Exchange, Reply } from './exchange.ts';
+import { type Exchange, type Reply, splitTarget } from './exchange.ts';
 
 export type Params = Readonly<Record<string, string>>;
 
@@ -34,10 +34,7 @@ export function routeTable<Req>(
   const table: RouteTable<Req> = {
     routes,
     async serve(exchange) {
-      const { localPath } = exchange;
-      const local = localPath.startsWith(`${options.prefix}/`)
-        ? localPath.slice(options.prefix.length)
-        : localPath;
+      const local = withoutPrefix(exchange, options.prefix);
       for (const { path } of routes) {
         const params = matchPath(path, local);
         if (params !== undefined) return table.serveAs(path, exchange, params);
@@ -66,7 +63,15 @@ export function routeTable<Req>(
   return table;
 }
 
-/** The parameters if the path fits the pattern, decoded; undefined if it does not, or is not well-formed. */
+/** Where the table is mounted at the prefix it is stripped by now, and what looks like it is an id. */
+function withoutPrefix({ localPath, originalUrl }: Exchange<unknown>, prefix: string): string {
+  const { path } = splitTarget(originalUrl);
+  const mount = path.endsWith(localPath) ? path.slice(0, path.length - localPath.length) : '';
+  const isMounted = prefix !== '' && mount.endsWith(prefix);
+  return !isMounted && localPath.startsWith(`${prefix}/`) ? localPath.slice(prefix.length) : localPath;
+}
+
+/** The parameters if the path fits the pattern, decoded as far as they are well-formed; undefined if it does not. */
 function matchPath(pattern: string, path: string): Params | undefined {
   const wanted = pattern.split('/');
   const given = path.replace(/\/$/, '').split('/');
@@ -79,13 +84,16 @@ function matchPath(pattern: string, path: string): Params | undefined {
       continue;
     }
     if (text === '') return undefined;
-    try {
-      params[segment.slice(1)] = decodeURIComponent(text);
-    } catch {
-      return undefined;
-    }
-    // No id and no key has a NUL, and Postgres does not take one.
-    if (text.includes('%00')) return undefined;
+    params[segment.slice(1)] = decoded(text);
   }
   return params;
+}
+
+/** What is not well-formed UTF-8 is the name of nothing. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '\0';
+  }
 }

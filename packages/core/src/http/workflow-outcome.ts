@@ -2,10 +2,11 @@
 // Never cancels or changes the workflow; a wait that ends early leaves nothing behind.
 import { internals } from '../app/internals.ts';
 import type { Pawl } from '../app/pawl.ts';
-import type { WorkflowState } from '../app/status.ts';
+import type { WorkflowState, WorkflowStatus } from '../app/status.ts';
 import type { EventKey } from '../app/topics.ts';
 import type { WorkflowHandle } from '../app/handles.ts';
 import { readEvent } from '../store/event-feed.ts';
+import { createBell } from './bell.ts';
 
 export type Outcome =
   | { readonly kind: 'value'; readonly value: unknown }
@@ -28,23 +29,52 @@ export function hasEnded(state: WorkflowState): boolean {
 /**
  * Waits at most `seconds`. With an event, the first of both counts, but an event that was set comes before the end, and
  * its first value before later ones: so the outcome does not depend on who looks when. A workflow may end without it.
+ * `closed` ends the wait early.
  */
 export async function awaitOutcome(
   pawl: Pawl,
   handle: WorkflowHandle<unknown>,
   event: string | EventKey<unknown> | undefined,
   seconds: number,
+  closed?: AbortSignal,
 ): Promise<AwaitedOutcome> {
-  const ended = awaitEnd(handle, seconds);
-  if (event === undefined) return ended;
   const { workflowID } = handle;
-  const happened = pawl.getEvent(workflowID, event, seconds);
-  // Whichever comes second is no longer waited for.
-  happened.catch(() => undefined);
-  ended.catch(() => undefined);
-  await Promise.race([happened, ended]);
-  const set = await eventValue(pawl, workflowID, event, 'first');
-  return set ?? ended;
+  const ended = seconds > 0 ? await somethingHappens(pawl, workflowID, event, seconds, closed) : undefined;
+  const set = event === undefined ? undefined : await eventValue(pawl, workflowID, event, 'first');
+  return set ?? ended ?? outcomeOf(await handle.getStatus());
+}
+
+/**
+ * Resolves when the workflow ends or sets the event, the time is over or the client gone, and leaves nothing behind.
+ * Says how it ended if that came first.
+ */
+async function somethingHappens(
+  pawl: Pawl,
+  workflowID: string,
+  awaited: string | EventKey<unknown> | undefined,
+  seconds: number,
+  closed: AbortSignal | undefined,
+): Promise<Outcome | undefined> {
+  const { runtime, codec } = internals(pawl);
+  const key = typeof awaited === 'string' ? awaited : awaited?.name;
+  const end = runtime.outcome(workflowID);
+  const event = key === undefined ? undefined : runtime.event(workflowID, key);
+  const bell = createBell();
+  closed?.addEventListener('abort', bell.ring);
+  if (closed?.aborted) bell.ring();
+  try {
+    const ended = end.promise.then(({ status, output, error }): Outcome | undefined => {
+      if (status === 'SUCCESS') return { kind: 'value', value: codec.decode(output) };
+      return status === 'ERROR' ? { kind: 'error', error: codec.decodeError(error ?? 'null') } : undefined;
+    });
+    const others = [bell.wait(seconds * 1_000), ...(event === undefined ? [] : [event.promise])];
+    return await Promise.race([ended, ...others.map((other) => other.then(() => undefined))]);
+  } finally {
+    end.abandon();
+    event?.abandon();
+    closed?.removeEventListener('abort', bell.ring);
+    bell.ring();
+  }
 }
 
 /** A value that the workflow has set, without waiting for one. */
@@ -60,15 +90,8 @@ export async function eventValue(
   return row === undefined ? undefined : { kind: 'value', value: codec.decode(row.value) };
 }
 
-async function awaitEnd(handle: WorkflowHandle<unknown>, seconds: number): Promise<AwaitedOutcome> {
-  if (seconds > 0) {
-    try {
-      return { kind: 'value', value: await handle.getResult({ timeoutSeconds: seconds }) };
-    } catch {
-      // Its own error or the end of our patience: its status tells them apart.
-    }
-  }
-  const now = await handle.getStatus();
+/** What a status says of the end. */
+export function outcomeOf(now: WorkflowStatus | null): AwaitedOutcome {
   switch (now?.status) {
     case 'SUCCESS':
       return { kind: 'value', value: now.output };

@@ -2,30 +2,37 @@
 // changes something. A workflow that is not there and one that is not theirs look the same.
 // Never lists workflows: that is the dashboard's business.
 import type { WorkflowStatus } from '../app/status.ts';
+import { checkName } from '../codec/index.ts';
 import { ConfigurationError, NonExistentWorkflowError } from '../errors/index.ts';
-import { bodyOf } from './admission.ts';
+import { isNoneMatch } from './conditional.ts';
 import { digest } from './digest.ts';
-import { eventStream, lastEventID } from './event-stream.ts';
-import { closedSignal, type Exchange, headerValues, type Reply, splitTarget } from './exchange.ts';
+import { cursorOf, eventStream, pageOf } from './event-stream.ts';
+import { closedSignal, type Exchange, type Reply, splitTarget } from './exchange.ts';
 import type { HttpContext } from './http-context.ts';
-import { parseIdempotencyKey } from './idempotency-key.ts';
 import { jsonText } from './json-value.ts';
-import { MAX_BODY_BYTES } from './options.ts';
+import { messageRoute } from './message-route.ts';
 import { problemOfError, replyOfValue } from './outcome.ts';
-import { parseJSON } from './request-body.ts';
 import { type Params, type Route, type RouteTable, routeTable } from './routes.ts';
-import { awaitOutcome, eventValue, hasEnded, type Outcome } from './workflow-outcome.ts';
+import { awaitOutcome, eventValue, hasEnded, type Outcome, outcomeOf } from './workflow-outcome.ts';
+import { stepView, workflowView } from './workflow-view.ts';
 
 export type WorkflowAction = 'read' | 'message' | 'cancel' | 'resume';
 
 export interface WorkflowRoutesOptions<Req> {
-  /** Whether this client may do this with this workflow. Anything but true answers 404. */
+  /**
+   * Whether this client may do this with this workflow. Anything but `true` answers 404, exactly as for a workflow that
+   * does not exist. Asked once per request, for a stream when it begins. An error that it throws is the app's: it goes
+   * to the error handling of the framework.
+   *
+   * @example
+   * authorize: (req, workflow) => workflow.authenticatedUser === req.user?.id
+   */
   readonly authorize: (
     req: Req,
     workflow: WorkflowStatus,
     action: WorkflowAction,
   ) => boolean | Promise<boolean>;
-  /** Offer `POST /:id/messages/:topic`; default false. */
+  /** Offer `POST /:id/messages/:topic`; default false. Needs a `scope` for the `Idempotency-Key`. */
   readonly messages?: boolean | undefined;
   /** Offer `POST /:id/cancel`; default false. */
   readonly cancel?: boolean | undefined;
@@ -34,6 +41,9 @@ export interface WorkflowRoutesOptions<Req> {
 }
 
 const MAX_WAIT_SECONDS = 60;
+/** What belongs to one client, and may have changed at the next look. */
+const OWN = { 'Cache-Control': 'private, no-cache' };
+const FRESH = { 'Cache-Control': 'no-store' };
 
 export function workflowRoutes<Req>(
   http: HttpContext<Req>,
@@ -53,9 +63,13 @@ export function workflowRoutes<Req>(
       method,
       path,
       async handle(exchange, params) {
+        // Nothing has such a name; for the topics and keys of a workflow that is there it is the same answer.
+        if (!Object.values(params).every(isName)) return notFound(exchange);
         const workflow = await pawl.getWorkflowStatus(params['id'] as string);
-        if (workflow === null || !(await options.authorize(exchange.request, workflow, action)))
-          return notFound(exchange);
+        if (workflow === null) return notFound(exchange);
+        // Untyped callers return what they like; only true lets anybody in.
+        const allowed: unknown = await options.authorize(exchange.request, workflow, action);
+        if (allowed !== true) return notFound(exchange);
         return handler(exchange, workflow, params);
       },
     };
@@ -68,7 +82,14 @@ export function workflowRoutes<Req>(
     route('GET', '/:id/events/:key', 'read', event),
     route('GET', '/:id/steps', 'read', steps),
   ];
-  if (options.messages) routes.push(route('POST', '/:id/messages/:topic', 'message', message));
+  if (options.messages) {
+    const send = messageRoute(http);
+    routes.push(
+      route('POST', '/:id/messages/:topic', 'message', (exchange, workflow, params) =>
+        send(exchange, workflow, params['topic'] as string),
+      ),
+    );
+  }
   if (options.cancel) routes.push(route('POST', '/:id/cancel', 'cancel', cancel));
   if (options.resume) routes.push(route('POST', '/:id/resume', 'resume', resume));
 
@@ -85,29 +106,37 @@ export function workflowRoutes<Req>(
   }
 
   async function status(exchange: Exchange<Req>, workflow: WorkflowStatus): Promise<Reply> {
-    const body = jsonText(publicStatus(workflow));
+    const body = jsonText(workflowView(workflow));
     const tag = `"${digest([body]).slice(0, 27)}"`;
-    const headers = { ETag: tag, 'Cache-Control': 'private, no-cache' };
-    const known = (exchange.incoming.headers['if-none-match'] ?? '')
-      .split(',')
-      .map((each) => each.trim().replace(/^W\//, ''));
-    if (known.includes(tag) || known.includes('*')) return { status: 304, headers, body: undefined };
+    const headers = { ETag: tag, ...OWN };
+    if (isNoneMatch(exchange.incoming.headers['if-none-match'], tag))
+      return { status: 304, headers, body: undefined };
     return json(200, body, headers);
   }
 
   async function result(exchange: Exchange<Req>, workflow: WorkflowStatus): Promise<Reply> {
+    const wait = waitSeconds(exchange);
+    if (wait === undefined) return badWait(exchange);
     const { workflowID } = workflow;
-    const outcome = await awaitOutcome(
-      pawl,
-      pawl.retrieveWorkflow(workflowID),
-      undefined,
-      waitSeconds(exchange),
-    );
+    const known = outcomeOf(workflow);
+    const outcome =
+      known.kind !== 'pending' || wait === 0
+        ? known
+        : await awaitOutcome(
+            pawl,
+            pawl.retrieveWorkflow(workflowID),
+            undefined,
+            wait,
+            closedSignal(exchange),
+          );
     return outcome.kind === 'pending' ? pending(workflowID) : replyOfOutcome(exchange, workflowID, outcome);
   }
 
   function replyOfOutcome(exchange: Exchange<Req>, workflowID: string, outcome: Outcome): Reply {
-    if (outcome.kind === 'value') return replyOfValue(outcome.value);
+    if (outcome.kind === 'value') {
+      const reply = replyOfValue(outcome.value);
+      return { ...reply, headers: { ...reply.headers, ...OWN } };
+    }
     if (outcome.kind === 'error') return http.problem(exchange, problemOfError(outcome.error, workflowID));
     const cancelled = outcome.status === 'CANCELLED';
     const code = cancelled ? 'workflow-cancelled' : 'workflow-stopped';
@@ -119,28 +148,36 @@ export function workflowRoutes<Req>(
     return json(202, JSON.stringify({ workflowID, location }), {
       Location: location,
       'Retry-After': '1',
-      'Cache-Control': 'no-store',
+      ...FRESH,
     });
   }
 
   async function event(exchange: Exchange<Req>, workflow: WorkflowStatus, params: Params): Promise<Reply> {
+    const given = waitSeconds(exchange);
+    if (given === undefined) return badWait(exchange);
     const { workflowID } = workflow;
     const key = params['key'] as string;
-    const wait = hasEnded(workflow.status) ? 0 : waitSeconds(exchange);
+    const wait = hasEnded(workflow.status) ? 0 : given;
     let set = await eventValue(pawl, workflowID, key, 'latest');
     if (set === undefined && wait > 0) {
-      await awaitOutcome(pawl, pawl.retrieveWorkflow(workflowID), key, wait);
+      const handle = pawl.retrieveWorkflow(workflowID);
+      await awaitOutcome(pawl, handle, key, wait, closedSignal(exchange));
       set = await eventValue(pawl, workflowID, key, 'latest');
     }
-    if (set !== undefined)
-      return json(200, jsonText(set.value ?? null), { 'Cache-Control': 'private, no-cache' });
+    if (set !== undefined) return json(200, jsonText(set.value ?? null), OWN);
     const now = await pawl.getWorkflowStatus(workflowID);
     return now === null || hasEnded(now.status) ? notFound(exchange) : pending(workflowID);
   }
 
   async function events(exchange: Exchange<Req>, workflow: WorkflowStatus): Promise<Reply> {
+    const { workflowID, createdAt } = workflow;
     const query = new URLSearchParams(splitTarget(exchange.originalUrl).query);
-    const after = lastEventID(exchange.incoming.headers['last-event-id'] as string | undefined, query);
+    const { after, end } = cursorOf(exchange.incoming.headers['last-event-id'] as string | undefined, query);
+    if (end && hasEnded(workflow.status)) {
+      // The client has seen the end. This status keeps an EventSource from connecting again, for ever.
+      const page = await pageOf(pawl, { workflowID, after });
+      if (page.events.length === 0) return { status: 204, headers: FRESH, body: undefined };
+    }
     return {
       status: 200,
       headers: {
@@ -149,37 +186,13 @@ export function workflowRoutes<Req>(
         'Cache-Control': 'no-store, no-transform',
         'X-Accel-Buffering': 'no',
       },
-      body: eventStream(pawl, workflow.workflowID, after, closedSignal(exchange)),
+      body: eventStream(pawl, { workflowID, createdAt, after, closed: closedSignal(exchange) }),
     };
   }
 
-  async function steps(_exchange: Exchange<Req>, workflow: WorkflowStatus): Promise<Reply> {
-    const recorded = await pawl.listWorkflowSteps(workflow.workflowID);
-    return json(200, jsonText(recorded), { 'Cache-Control': 'private, no-cache' });
-  }
-
-  async function message(exchange: Exchange<Req>, workflow: WorkflowStatus, params: Params): Promise<Reply> {
-    const { workflowID } = workflow;
-    const topic = params['topic'] as string;
-    const key = parseIdempotencyKey(headerValues(exchange.incoming, 'idempotency-key'), 'lenient');
-    if (key.kind === 'invalid')
-      return http.problem(exchange, { status: 400, code: 'idempotency-key-invalid', detail: key.detail });
-    const read = await bodyOf(http, exchange, MAX_BODY_BYTES);
-    if (read.kind === 'refused') return read.reply;
-    const parsed =
-      read.body.kind === 'bytes' ? parseJSON(exchange, read.body.bytes) : { value: read.body.value };
-    if (parsed !== undefined && 'malformed' in parsed) {
-      return http.problem(exchange, {
-        status: 400,
-        code: 'body-malformed',
-        detail: `The body is not JSON: ${parsed.malformed}`,
-      });
-    }
-    if (hasEnded(workflow.status))
-      return http.problem(exchange, { status: 409, code: 'workflow-finished', workflowID });
-    const idempotencyKey = key.kind === 'key' ? digest(['message', workflowID, topic, key.key]) : undefined;
-    await pawl.send(workflowID, parsed?.value, topic, idempotencyKey === undefined ? {} : { idempotencyKey });
-    return json(202, JSON.stringify({ workflowID, topic }), {});
+  async function steps(_exchange: Exchange<Req>, { workflowID }: WorkflowStatus): Promise<Reply> {
+    const recorded = await pawl.listWorkflowSteps(workflowID);
+    return json(200, jsonText(recorded.map((step) => stepView(step, workflowID))), OWN);
   }
 
   async function cancel(_exchange: Exchange<Req>, { workflowID }: WorkflowStatus): Promise<Reply> {
@@ -194,9 +207,13 @@ export function workflowRoutes<Req>(
 
   async function changed(workflowID: string): Promise<Reply> {
     const now = await pawl.getWorkflowStatus(workflowID);
-    return json(200, jsonText(now === null ? { workflowID } : publicStatus(now)), {
-      'Cache-Control': 'no-store',
-    });
+    if (now === null) throw new NonExistentWorkflowError(workflowID);
+    return json(200, jsonText(workflowView(now)), FRESH);
+  }
+
+  function badWait(exchange: Exchange<Req>): Reply {
+    const detail = `?wait= takes a number of seconds, as ?wait=20; more than ${MAX_WAIT_SECONDS} count as ${MAX_WAIT_SECONDS}.`;
+    return http.problem(exchange, { status: 400, code: 'wait-invalid', detail });
   }
 }
 
@@ -204,34 +221,20 @@ function json(status: number, body: string, headers: Readonly<Record<string, str
   return { status, headers: { 'Content-Type': 'application/json; charset=utf-8', ...headers }, body };
 }
 
-/** Without the input and what concerns operators only. */
-function publicStatus(workflow: WorkflowStatus): Record<string, unknown> {
-  const {
-    workflowID,
-    name,
-    status,
-    createdAt,
-    updatedAt,
-    startedAt,
-    completedAt,
-    queueName,
-    recoveryAttempts,
-  } = workflow;
-  return {
-    workflowID,
-    name,
-    status,
-    createdAt,
-    updatedAt,
-    startedAt,
-    completedAt,
-    queueName,
-    recoveryAttempts,
-  };
+function isName(text: string): boolean {
+  try {
+    checkName(text, 'name');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
-/** `?wait=s`, at most a minute; 0 without one. */
-function waitSeconds(exchange: Exchange<unknown>): number {
-  const given = Number(new URLSearchParams(splitTarget(exchange.originalUrl).query).get('wait') ?? 0);
-  return Number.isFinite(given) && given > 0 ? Math.min(given, MAX_WAIT_SECONDS) : 0;
+/** `?wait=s`, at most a minute; 0 without one, undefined if it is no number of seconds. */
+function waitSeconds(exchange: Exchange<unknown>): number | undefined {
+  const given = new URLSearchParams(splitTarget(exchange.originalUrl).query).getAll('wait');
+  if (given.length === 0) return 0;
+  const [text = ''] = given;
+  if (given.length > 1 || !/^\d{1,9}(\.\d{1,9})?$/.test(text)) return undefined;
+  return Math.min(Number(text), MAX_WAIT_SECONDS);
 }

@@ -1,9 +1,9 @@
-// Owns the SQL that follows workflows for readers outside: new events and the status, for any number of them in one query.
+// Owns the SQL that reads events for readers outside: pages of what is new, for any number of workflows in one query.
 // Never waits, and never writes.
 import type { Database } from './database.ts';
 
-/** A workflow that somebody follows, and the last event that was seen of it. */
-export interface Watch {
+/** Somebody follows this workflow, and has seen its events up to `after`. */
+export interface Reading {
   readonly workflowID: string;
   readonly after: number;
 }
@@ -15,51 +15,72 @@ interface FeedEvent {
   readonly value: string | null;
 }
 
-export interface WatchNews {
-  /** By index of the watch; null when the workflow is gone. */
+export interface Page {
+  /** null when the workflow is gone. */
   readonly status: string | null;
+  /** Milliseconds of the epoch: a workflow that was deleted and started anew under its id is another one. */
+  readonly createdAt: number | null;
+  /** The oldest first. */
   readonly events: readonly FeedEvent[];
+  /** There may be further events. */
+  readonly more: boolean;
 }
 
-/** At most so many events of one watch at a time, the oldest first. */
-const LIMIT = 200;
+/** A page ends with the event that makes it full, so that slow readers hold no more than that. */
+const PAGE_EVENTS = 200;
+const PAGE_BYTES = 64 * 1024;
 
-interface NewsRow {
+interface PageRow {
   item: number;
   status: string | null;
+  created_at: number | null;
   seq: number | null;
   key: string | null;
   value: string | null;
+  found: number | null;
 }
 
-/**
- * The status is read with the events in one snapshot: what a finished workflow set is among the events, or there are
- * more than fit.
- */
-export async function readNews(
+/** The status is read with the events in one snapshot: what a finished workflow set is among the events, or there are
+ *  `more`. */
+export async function readPages(
   database: Pick<Database, 'query'>,
-  watches: readonly Watch[],
-): Promise<WatchNews[]> {
-  const { rows } = await database.query<NewsRow>(
-    `SELECT u.item::integer AS item, w.status, e.seq, e.key, e.value
+  readings: readonly Reading[],
+): Promise<Page[]> {
+  const { rows } = await database.query<PageRow>(
+    `SELECT u.item::integer AS item, w.status, trunc(pawl.epoch_ms(w.created_at)) AS created_at, e.seq, e.key, e.value,
+      e.found::integer AS found
     FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY u(id, after, item)
-    LEFT JOIN pawl.workflow w ON w.id = u.id
+    LEFT JOIN pawl.workflow w ON w.id = u.id AND w.status <> 'RESERVED'
     LEFT JOIN LATERAL (
-      SELECT i.seq, i.key, i.value FROM pawl.event i
-      WHERE i.workflow_id = u.id AND i.seq > u.after ORDER BY i.seq LIMIT ${LIMIT}
-    ) e ON true
+      SELECT p.* FROM (
+        SELECT i.seq, i.key, i.value, count(*) OVER () AS found,
+          coalesce(sum(octet_length(i.value)) OVER (ORDER BY i.seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes
+        FROM (SELECT * FROM pawl.event i WHERE i.workflow_id = u.id AND i.seq > u.after
+              ORDER BY i.seq LIMIT ${PAGE_EVENTS + 1}) i) p
+      WHERE p.bytes < ${PAGE_BYTES} ORDER BY p.seq LIMIT ${PAGE_EVENTS}
+    ) e ON w.id IS NOT NULL
     ORDER BY u.item, e.seq`,
-    [watches.map((watch) => watch.workflowID), watches.map((watch) => watch.after)],
+    [readings.map((reading) => reading.workflowID), readings.map((reading) => reading.after)],
   );
-  const news = watches.map(() => ({ status: null as string | null, events: [] as FeedEvent[] }));
+  const pages = readings.map(() => ({
+    status: null as string | null,
+    createdAt: null as number | null,
+    events: [] as FeedEvent[],
+    found: 0,
+  }));
   for (const row of rows) {
-    const entry = news[row.item - 1];
-    if (entry === undefined) continue;
-    entry.status = row.status;
+    const page = pages[row.item - 1];
+    if (page === undefined) continue;
+    page.status = row.status;
+    page.createdAt = row.created_at;
+    page.found = row.found ?? 0;
     if (row.seq !== null && row.key !== null)
-      entry.events.push({ seq: row.seq, key: row.key, value: row.value });
+      page.events.push({ seq: row.seq, key: row.key, value: row.value });
   }
-  return news;
+  return pages.map(({ status, createdAt, events, found }) => ({
+    ...{ status, createdAt, events },
+    more: found > events.length,
+  }));
 }
 
 /** A value that was set under the key: the first one, or the latest. Undefined: none yet. */

@@ -141,9 +141,13 @@ export async function wake(lane: Lane): Promise<{ executor: number; workflowID: 
   return rows.map(([executor, id]) => ({ executor: Number(executor), workflowID: id as string }));
 }
 
+/** What a caller waits for: the result, an event, or (a stream) anything after the last event that it knows. */
+export type WatchKind = 'r' | 'e' | 's';
+
 export interface Watched {
-  kind: 'r' | 'e';
+  kind: WatchKind;
   workflowID: string;
+  /** Of a stream: the event after which there is something. */
   key: string;
   status: string;
   output: string | null;
@@ -155,28 +159,48 @@ export interface WatchOptions {
   register: boolean;
   results: readonly string[];
   events: readonly { workflowID: string; key: string }[];
+  streams: readonly { workflowID: string; after: number }[];
 }
 
 /** Looks for results and events; `register` leaves a waiter for what is not there yet. */
 export async function watch(lane: Lane, options: WatchOptions): Promise<Watched[]> {
   const rows = await lane.call(
-    'SELECT kind, id, key, status, output, error FROM pawl.watch($1::text::bigint, $2::text::boolean, $3::text::text[], $4::text::text[], $5::text::text[])',
+    'SELECT kind, id, key, status, output, error FROM pawl.watch($1::text::bigint, $2::text::boolean, $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::int[])',
     [
       String(options.executor),
       String(options.register),
       textArray(options.results),
       textArray(options.events.map((e) => e.workflowID)),
       textArray(options.events.map((e) => e.key)),
+      textArray(options.streams.map((s) => s.workflowID)),
+      textArray(options.streams.map((s) => String(s.after))),
     ],
   );
   return rows.map(([kind, id, key, status, output, error]) => ({
-    kind: kind as 'r' | 'e',
+    kind: kind as WatchKind,
     workflowID: id as string,
     key: key ?? '',
     status: status ?? '',
     output: output ?? null,
     error: error ?? null,
   }));
+}
+
+/** Takes back the waiters of callers who gave up. */
+export async function unwatch(
+  lane: Lane,
+  executor: number,
+  waits: readonly { workflowID: string; kind: WatchKind; key: string }[],
+): Promise<void> {
+  await lane.call(
+    'SELECT pawl.unwatch($1::text::bigint, $2::text::text[], $3::text::text[], $4::text::text[])',
+    [
+      String(executor),
+      textArray(waits.map((wait) => wait.workflowID)),
+      textArray(waits.map((wait) => wait.kind)),
+      textArray(waits.map((wait) => wait.key)),
+    ],
+  );
 }
 
 export interface Owned {
