@@ -43,8 +43,9 @@ async function listen(handler: unknown): Promise<number> {
 }
 
 const onExpress = (pawl: Pawl): express.Express =>
-  express().use('/workflows', pawlExpress(pawl, {}).workflows(routes));
-const onKoa = (pawl: Pawl): Koa => new Koa().use(mount('/workflows', pawlKoa(pawl, {}).workflows(routes)));
+  express().use('/workflows', pawlExpress(pawl, { scope: 'global' }).workflows(routes));
+const onKoa = (pawl: Pawl): Koa =>
+  new Koa().use(mount('/workflows', pawlKoa(pawl, { scope: 'global' }).workflows(routes)));
 
 async function launch(url: string, workflows: (pawl: Pawl) => void = () => {}): Promise<Pawl> {
   const pawl = new Pawl({ database: url, logger: silent });
@@ -229,7 +230,7 @@ describe('on a server', () => {
         .use(onExpress(pawl)),
       new Koa()
         .use(compress({ threshold: 0 }))
-        .use(mount('/workflows', pawlKoa(pawl, {}).workflows(routes)))
+        .use(mount('/workflows', pawlKoa(pawl, { scope: 'global' }).workflows(routes)))
         .callback(),
     ];
     for (const [index, app] of apps.entries()) {

@@ -92,7 +92,7 @@ export async function openStream(
 export function begin(
   port: number,
   path: string,
-  { method = 'GET', headers, body }: Asking,
+  { method = 'GET', headers, body }: Asking = {},
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     // Of its own: the pool of connections would tell of earlier requests.

@@ -328,6 +328,6 @@ describeOnEach('workflow routes', (app: AppUnderTest) => {
   test('routes without authorize are a mistake that shows when they are made', () => {
     expect(() => app.serve((routes) => routes.workflows('/w', {} as never))).toThrow(/authorize/);
     const messages = { authorize: () => true, messages: true };
-    expect(() => app.serve((routes) => routes.workflows('/w', messages), {})).toThrow(/scope/);
+    expect(() => app.serve((routes) => routes.workflows('/w', messages), {} as never)).toThrow(/scope/);
   });
 });
