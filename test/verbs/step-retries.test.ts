@@ -132,11 +132,11 @@ describeEachDriver('the attempts of a step', (driver) => {
 
   test('are apart by half to the whole of the interval with jitter', async () => {
     const random = Math.random;
-    const pauses: number[] = [];
-    try {
-      for (const value of [0, 0.999_999]) {
-        let last = 0;
-        Math.random = () => value;
+    let pauses: number[] = [];
+    const measure = async (value: number) => {
+      let last = 0;
+      Math.random = () => value;
+      try {
         await runStep(
           () => {
             const now = performance.now();
@@ -147,15 +147,19 @@ describeEachDriver('the attempts of a step', (driver) => {
             last = now;
             throw new Error('again');
           },
-          { retriesAllowed: true, intervalSeconds: 1 },
+          { retriesAllowed: true, intervalSeconds: 0.2 },
         );
+      } finally {
+        Math.random = random;
       }
-    } finally {
-      Math.random = random;
-    }
-    expect(pauses[0]).toBeGreaterThanOrEqual(498);
-    expect(pauses[0]).toBeLessThan(999);
-    expect(pauses[1]).toBeGreaterThanOrEqual(998);
+    };
+    await measure(0.999_999);
+    expect(pauses[0]).toBeGreaterThanOrEqual(198);
+    // A busy machine may make any one of them longer.
+    pauses = [];
+    while (pauses.length < 20 && !(Math.min(...pauses) < 190)) await measure(0);
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(98);
+    expect(Math.min(...pauses)).toBeLessThan(190);
   });
 
   test('follow the stepDefaults of the configuration where the step does not say', async () => {
