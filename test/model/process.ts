@@ -257,13 +257,8 @@ export class Process {
         this.next.push(this.#judge(suspect, armed));
       else if (known?.armed !== armed) this.suspects.set(suspect, { armed, since: this.shared.now() });
     }
-    if (
-      this.doubtSince !== undefined &&
-      this.shared.now() - this.doubtSince >= 6000 &&
-      this.claiming === 0 &&
-      this.flushing === 0
-    )
-      this.next.push(this.#disown());
+    if (this.doubtSince !== undefined && this.claiming === 0 && this.flushing === 0)
+      this.next.push(this.#disown(result.clock ?? 0));
   }
 
   /** Word of a cancellation, or of a resume, comes to who ran it, if it comes. */
@@ -341,15 +336,17 @@ export class Process {
     );
   }
 
-  #disown(): Task {
-    this.doubtSince = undefined;
+  /** `before`: the clock of a tick that came before this. */
+  #disown(before: number): Task {
+    // What the doubt is about may commit later: it is looked for once more.
+    if (this.shared.now() - (this.doubtSince ?? 0) >= 6000) this.doubtSince = undefined;
     const starting = this.again
       .flat()
       .flatMap(({ operation: { start } }) => (start === undefined ? [] : [start.workflowID]));
     const known = [...this.runs.keys(), ...starting];
     return this.#task(
       'disown',
-      (side) => disown(side, this.number, known, 3000),
+      (side) => disown(side, this.number, known, before),
       () => (this.ready = true),
     );
   }

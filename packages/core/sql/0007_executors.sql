@@ -24,8 +24,8 @@ BEGIN
 END $$;
 
 -- Hands back what this executor owns and does not know of: a claim whose answer was lost, a block that could not be
--- written. Only what is older than a few seconds: starts under way are in the process's list by then.
-CREATE FUNCTION pawl.disown(p_executor bigint, p_known text[], p_age_ms float8) RETURNS integer
+-- written. Only what it had before p_before, a time of this clock that it was told before it made the list.
+CREATE FUNCTION pawl.disown(p_executor bigint, p_known text[], p_before float8) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
@@ -33,7 +33,7 @@ DECLARE
   v_count integer;
 BEGIN
   SELECT array_agg(w.id) INTO v_ids FROM pawl.workflow w
-  WHERE w.owner = p_executor AND w.status = 'PENDING' AND w.updated_at < v_now - p_age_ms * interval '1 millisecond'
+  WHERE w.owner = p_executor AND w.status = 'PENDING' AND w.updated_at < to_timestamp(p_before / 1000)
     AND NOT EXISTS (SELECT 1 FROM unnest(p_known) k(id) WHERE k.id = w.id);
   IF v_ids IS NULL THEN
     RETURN 0;

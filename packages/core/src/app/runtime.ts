@@ -126,7 +126,9 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     onWorkflow: (workflowID) => executor.onHint(workflowID),
     onCancelled: (workflowID, fence) => executor.onCancelled(workflowID, fence),
   });
-  const claimer = createClaimer(engine, controlLane, config.versioning === 'patch', () => executor.doubt());
+  const claimer = createClaimer(engine, controlLane, config.versioning === 'patch', (doubt) =>
+    executor.doubt(doubt),
+  );
   const executor: Executor = createExecutor({
     engine,
     lane: controlLane,

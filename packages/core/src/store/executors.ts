@@ -217,17 +217,20 @@ export async function release(lane: Lane, number: number, gone: boolean): Promis
   return Number(rows[0]?.[0] ?? 0);
 }
 
-/** Hands back what this executor owns without knowing of it. Answers how many. */
+/**
+ * Hands back what this executor owns without knowing of it, and owned at `before`: a tick's clock that came before
+ * `known` was put together, so that whatever began since is not missed in it. Answers how many.
+ */
 export async function disown(
   lane: Lane,
   number: number,
   known: readonly string[],
-  ageMs: number,
+  before: number,
 ): Promise<number> {
   const rows = await lane.call('SELECT pawl.disown($1::text::bigint, $2::text::text[], $3::text::float8)', [
     String(number),
     textArray(known),
-    String(ageMs),
+    String(before),
   ]);
   return Number(rows[0]?.[0] ?? 0);
 }

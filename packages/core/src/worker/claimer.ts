@@ -16,7 +16,12 @@ export interface Claimer {
 const BATCH = 200;
 const MAX_ACTIVE = 20_000;
 
-export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, onDoubt: () => void): Claimer {
+export function createClaimer(
+  engine: Engine,
+  lane: Lane,
+  anyVersion: boolean,
+  onDoubt: (options?: { soon: true }) => void,
+): Claimer {
   let running: Promise<void> | undefined;
   let again = false;
   let includeBlocked = false;
@@ -75,7 +80,7 @@ export function createClaimer(engine: Engine, lane: Lane, anyVersion: boolean, o
       running ??= run()
         .catch((error: unknown) => {
           engine.logger.warn({ err: error }, 'Claiming failed; the next tick tries again');
-          onDoubt();
+          onDoubt({ soon: true });
         })
         .finally(() => {
           running = undefined;

@@ -62,13 +62,13 @@ export interface Executor {
   onHint(workflowID: string): void;
   /** `fence` of the run that was cancelled: word of it may come late, when a resume has begun the next one. */
   onCancelled(workflowID: string, fence: number): void;
-  /** A call that moves ownership failed, and may have taken effect. */
-  doubt(): void;
+  /** A call that moves ownership failed, and may have taken effect. `soon`: most likely it has, or never will. */
+  doubt(options?: { soon: true }): void;
 }
 
 const TICK_MS = 500;
-/** What is owned for so long is known to this process, or was lost on the way. */
-const DISOWN_AGE_MS = 3000;
+/** Whatever was under way on a connection that broke is through, or rolled back, after so long. */
+const AFTERMATH_MS = 6000;
 
 export function createExecutor(options: ExecutorOptions): Executor {
   const { engine, lane, hints, claimer, watcher, sweeper } = options;
@@ -208,29 +208,30 @@ export function createExecutor(options: ExecutorOptions): Executor {
     for (const { workflowID, key } of result.events) engine.waits.poke(waitKeys.event(workflowID, key));
     tellCancelled(result.cancelled);
     sweeper.due(result.upkeep);
-    if (performance.now() >= disownAt) await disownUnknown();
+    if (performance.now() >= disownAt && result.clock !== undefined) await disownUnknown(result.clock);
     await takeover.judge(result.suspects);
     await reviewStranded({ engine, lane, hints, claimer }, result);
     await watcher.poll();
   };
 
   /** A call that moves ownership failed, and may have taken effect. */
-  const doubt = (): void => {
+  const doubt = (options?: { soon: true }): void => {
     doubtedAt = performance.now();
-    disownAt = Math.min(disownAt, doubtedAt + 2 * DISOWN_AGE_MS);
+    disownAt = Math.min(disownAt, doubtedAt + (options?.soon ? 0 : AFTERMATH_MS));
   };
 
-  const disownUnknown = async (): Promise<void> => {
-    // What a later doubt is about may be too young yet.
-    const next = doubtedAt + 2 * DISOWN_AGE_MS;
+  /** `before`: the clock of a tick that is just through. */
+  const disownUnknown = async (before: number): Promise<void> => {
+    // What a doubt is about may commit only now: it is looked for once more.
+    const next = doubtedAt + AFTERMATH_MS;
     disownAt = next > performance.now() ? next : Number.POSITIVE_INFINITY;
     if (claimer.busy) {
-      doubt();
+      doubt({ soon: true });
       return;
     }
     const known = [...engine.activations.keys(), ...engine.journal.starting()];
     try {
-      if ((await disown(lane, engine.executor, known, DISOWN_AGE_MS)) > 0) claimer.request();
+      if ((await disown(lane, engine.executor, known, before)) > 0) claimer.request();
     } catch (error) {
       doubt();
       throw error;
