@@ -162,6 +162,24 @@ test("with versioning: 'patch' any process goes on with any run, and patch() say
   expect(await warnings(three)).toEqual([]);
 });
 
+test("with versioning: 'patch' a run that old code cannot go on with waits for new code, once the old is gone", async () => {
+  const one = await deploy('one', { versioning: 'patch' });
+  const twoA = await deploy('two a', { code: 'two', versioning: 'patch' });
+  const twoB = await deploy('two b', { code: 'two', versioning: 'patch' });
+  await startWaiting(twoA, 'patched', ['run']);
+  // Nobody else is there to take it over.
+  await twoB.kill('SIGSTOP');
+  await twoA.kill();
+  await blocked(one, 'run').toContain('NonDeterminismError');
+  await twoB.kill('SIGCONT');
+  await leave(one);
+  await twoB.call('go', 'run');
+  expect(await twoB.call('result', 'run')).toEqual([
+    ...['reserve by two a', 'hold by two a', 'go', 'ship by two b'],
+  ]);
+  expect(await twoB.call('status', 'run')).toMatchObject({ recoveryAttempts: 1, blocked: null });
+}, 30_000);
+
 test('processes that register different workflows share a database, and leave each other theirs', async () => {
   const orders = await deploy('orders', { serves: ['ordered'] });
   const others = await deploy('others', { serves: ['unchanged'] });

@@ -156,6 +156,18 @@ describeEachDriver('stranded workflows', { pooler: true }, (driver) => {
     expect(await row('old')).toMatchObject({ status: 'CANCELLED', blocked: null, stranded: false });
   });
 
+  test('are not blocked any more once they are given up', async () => {
+    await live(NEW, [serving('name', 'v2')]);
+    await due('poison', 'v1');
+    await store.rows(`UPDATE pawl.workflow SET attempts = 10`);
+    expect(await review()).toHaveLength(1);
+    await live(OLD, [serving('name', 'v1')]);
+    expect(await take(OLD, [serving('name', 'v1')], true)).toEqual([]);
+    expect(await row('poison')).toMatchObject({
+      ...{ status: 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', blocked: null, stranded: false },
+    });
+  });
+
   test('go to the version of the one who resumes them, be they blocked, due or asleep', async () => {
     await live(NEW, [serving('name', 'v2')]);
     await due('blocked', 'v1');

@@ -83,7 +83,8 @@ BEGIN
   ) c;
 
   IF v_given_up IS NOT NULL THEN
-    UPDATE pawl.workflow w SET status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', completed_at = v_now, updated_at = v_now
+    UPDATE pawl.workflow w SET status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', completed_at = v_now, updated_at = v_now,
+      blocked = NULL, stranded = false
     WHERE w.id = ANY (v_given_up);
     UPDATE pawl.waiter t SET fired = true WHERE t.target = ANY (v_given_up) AND t.kind IN ('r', 's') AND NOT t.fired;
   END IF;

@@ -205,6 +205,13 @@ BEGIN
     SELECT 'event', u.id, u.key, NULL::float8 FROM unnest(p_events, p_keys) u(id, key)
     WHERE (SELECT true FROM pawl.event e WHERE e.workflow_id = u.id AND e.key = u.key LIMIT 1);
   END IF;
+  -- Other code of what it serves, which may claim the same with any_version. What that cannot go on with is blocked.
+  RETURN QUERY
+  SELECT 'other', NULL::text, string_agg(DISTINCT s.name || ' ' || s.version, E'\n'), NULL::float8
+  FROM pawl.executor me, pawl.executor e, unnest(e.names, e.versions) s(name, version)
+  WHERE me.number = p_executor AND me.any_version AND e.gone_at IS NULL AND s.name = ANY (me.names)
+    AND (s.name, s.version) NOT IN (SELECT m.name, m.version FROM unnest(me.names, me.versions) m(name, version))
+  HAVING count(*) > 0;
   RETURN QUERY SELECT 'upkeep', u.task, NULL::text, NULL::float8 FROM pawl.upkeep u WHERE u.next_at <= v_now;
   RETURN QUERY SELECT 'clock', NULL::text, NULL::text, pawl.epoch_ms(pawl.clock());
 END $$;

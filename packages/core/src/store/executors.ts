@@ -105,6 +105,8 @@ export interface TickResult {
   results: string[];
   /** Events that are set. */
   events: { workflowID: string; key: string }[];
+  /** Other code of what this process serves, where any version may claim: names and versions. */
+  others: string[];
   /** Sweeps that are due. */
   upkeep: string[];
   /** The database's clock, milliseconds of the epoch. */
@@ -143,6 +145,7 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     messages: [],
     results: [],
     events: [],
+    others: [],
     upkeep: [],
     clock: undefined,
   };
@@ -152,6 +155,7 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
       result.ready = true;
       result.dueSince = Number(at);
     } else if (what === 'stranded') result.stranded = true;
+    else if (what === 'other') result.others = (detail as string).split('\n');
     else if (what === 'upkeep') result.upkeep.push(id as string);
     else if (what === 'fired') result.fired = true;
     else if (what === 'lost') result.lost = true;

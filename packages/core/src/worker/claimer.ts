@@ -9,6 +9,8 @@ export interface Claimer {
   request(options?: { includeBlocked?: boolean }): void;
   stop(): Promise<void>;
   start(): void;
+  /** Code of other versions that serves the same. Once one is gone, what it may have blocked is tried again. */
+  others(versions: readonly string[]): void;
   /** A claim is under way: what it got is owned, and not known here yet. */
   readonly busy: boolean;
 }
@@ -25,6 +27,7 @@ export function createClaimer(
   let running: Promise<void> | undefined;
   let again = false;
   let includeBlocked = false;
+  let others: readonly string[] = [];
   const tried = new Set<string>();
   let stopped = true;
 
@@ -66,6 +69,20 @@ export function createClaimer(
     }
   };
 
+  const request: Claimer['request'] = (options) => {
+    includeBlocked ||= options?.includeBlocked ?? false;
+    if (stopped) return;
+    again = true;
+    running ??= run()
+      .catch((error: unknown) => {
+        engine.logger.warn({ err: error }, 'Claiming failed; the next tick tries again');
+        onDoubt({ soon: true });
+      })
+      .finally(() => {
+        running = undefined;
+      });
+  };
+
   return {
     start: () => {
       stopped = false;
@@ -73,18 +90,11 @@ export function createClaimer(
     get busy() {
       return running !== undefined;
     },
-    request: (options) => {
-      includeBlocked ||= options?.includeBlocked ?? false;
-      if (stopped) return;
-      again = true;
-      running ??= run()
-        .catch((error: unknown) => {
-          engine.logger.warn({ err: error }, 'Claiming failed; the next tick tries again');
-          onDoubt({ soon: true });
-        })
-        .finally(() => {
-          running = undefined;
-        });
+    request,
+    others: (versions) => {
+      const gone = others.some((version) => !versions.includes(version));
+      others = versions;
+      if (gone) request({ includeBlocked: true });
     },
     stop: async () => {
       stopped = true;

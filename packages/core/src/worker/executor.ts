@@ -201,6 +201,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       poke();
     }
     if (result.ready) claimer.request();
+    claimer.others(result.others);
     if (result.fired) passOn();
     for (const { workflowID, topic } of result.messages)
       engine.waits.poke(waitKeys.message(workflowID, topic));
@@ -371,7 +372,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       try {
         await atMost(
           handOver(),
-          Math.max(LEAST_MS, end - performance.now()),
+          Math.max(LEAST_HAND_OVER_MS, end - performance.now()),
           'The database does not answer.',
         );
       } catch (error) {
@@ -394,7 +395,6 @@ export function createExecutor(options: ExecutorOptions): Executor {
 }
 
 const HAND_OVER_MS = 5000;
-/** What is left for a hand-over, though all else took too long. */
-const LEAST_MS = 1000;
+const LEAST_HAND_OVER_MS = 1000;
 /** Somebody holds the row of a workflow that is to be woken. */
 const HELD_PAUSE_MS = 50;
