@@ -1,12 +1,18 @@
 // What the verbs share: the registry and codec that live as long as the Pawl, and the runtime of its launch.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Codec } from '../codec/index.ts';
 import type { Activation } from '../engine/activation.ts';
 import type { Registry } from '../engine/registry.ts';
 import { OUTSIDE, type Scope } from '../engine/scope.ts';
 import { runStep } from '../engine/steps.ts';
-import { InStepError, NotInWorkflowError, NotLaunchedError } from '../errors/index.ts';
+import {
+  DatabaseUnavailableError,
+  InStepError,
+  NotInWorkflowError,
+  NotLaunchedError,
+} from '../errors/index.ts';
 import type { Emitter } from '../telemetry/events.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -72,16 +78,36 @@ export class PawlCore {
     return promise;
   }
 
-  /** A management verb: inside a workflow it is a step, recorded and replayed. */
-  recordedCall<T>(name: string, run: () => Promise<T>): Promise<T> {
+  /**
+   * A management verb: inside a workflow it is a step, recorded and replayed, and waits for the database where a
+   * caller from outside is told that it is away. `repeated`: an earlier try may have taken effect.
+   */
+  recordedCall<T>(name: string, run: (repeated: boolean) => Promise<T>): Promise<T> {
     const { activation, step } = this.scope();
-    if (activation === undefined || step !== undefined) return run();
+    if (activation === undefined || step !== undefined) return run(false);
     const { engine } = this.running(name);
-    return this.observed(runStep(engine, activation, run, { name, retriesAllowed: false }, 'call'));
+    const options = { name, retriesAllowed: false };
+    return this.observed(
+      runStep(engine, activation, ({ signal }) => untilAnswered(signal, run), options, 'call'),
+    );
   }
 
   /** A workflow was registered; after launch it takes part from now on. */
   registered(): void {
     if (this.state === 'ready') this.runtime?.claimSoon({ here: true });
+  }
+}
+
+const MAX_PAUSE_MS = 2000;
+
+async function untilAnswered<T>(signal: AbortSignal, run: (repeated: boolean) => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await run(attempt > 0);
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailableError) || signal.aborted) throw error;
+      const ms = Math.min(MAX_PAUSE_MS, 50 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random());
+      await pause(ms, undefined, { signal });
+    }
   }
 }

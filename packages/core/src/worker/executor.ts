@@ -16,7 +16,6 @@ import {
   nextExecutorNumber,
   registerExecutor,
   release,
-  retire,
   takeSessionLock,
   tick,
   type TickResult,
@@ -27,6 +26,7 @@ import type { Aftermath } from '../store/operations.ts';
 import { schemaClass } from '../store/schema-name.ts';
 import { atMost } from './at-most.ts';
 import type { Claimer } from './claimer.ts';
+import { handOver } from './hand-over.ts';
 import type { Hints } from './hints.ts';
 import { reviewStranded } from './stranded.ts';
 import type { Sweeper } from './sweeper.ts';
@@ -364,17 +364,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
         await hints.close();
         return;
       }
-      const handOver = async (): Promise<void> => {
-        while ((await release(lane, engine.executor, false)) > 0);
-        await retire(lane, engine.executor);
-        hints.ready();
-      };
       try {
-        await atMost(
-          handOver(),
-          Math.max(LEAST_HAND_OVER_MS, end - performance.now()),
-          'The database does not answer.',
-        );
+        const ms = Math.max(LEAST_HAND_OVER_MS, end - performance.now());
+        await atMost(handOver(lane, engine.executor), ms, 'The database does not answer.');
+        hints.ready();
       } catch (error) {
         engine.logger.warn(
           { err: error },
