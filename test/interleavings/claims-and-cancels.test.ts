@@ -1,8 +1,17 @@
 // What a running workflow writes, against those who take it away: claim, cancel, resume, deletion. Both orders.
 import { afterEach, describe, expect, test } from 'vitest';
-import { declareGone, registerExecutor, release } from '../../packages/core/src/store/executors.ts';
+import { declareGone, disown, registerExecutor, release } from '../../packages/core/src/store/executors.ts';
 import { cancel, forget, resume } from '../../packages/core/src/store/lifecycle.ts';
-import { checkpoint, ending, OWNER, PEER, type Side, starting, twoConnections } from './two-connections.ts';
+import {
+  checkpoint,
+  ending,
+  OWNER,
+  PEER,
+  sendingFrom,
+  type Side,
+  starting,
+  twoConnections,
+} from './two-connections.ts';
 
 const sides = twoConnections();
 const { interleave, start, row, count } = sides;
@@ -139,6 +148,25 @@ describe('cancel', () => {
   });
 });
 
+test('cancel locks a tree in one order, from its first row on: a child that writes to its parent is no deadlock', async () => {
+  const { a, b, eye } = sides;
+  await start('parent');
+  const child = starting('child', { chosen: true });
+  Object.assign(child.start as object, { extra: JSON.stringify({ parent: 'parent' }) });
+  await eye.flush([child]);
+  // Somebody holds the parent; the cancellation comes first, and the child's message after it.
+  await eye.begin();
+  await eye.on.query(`SELECT FROM pawl.workflow WHERE id = 'parent' FOR UPDATE`);
+  const cancelled = cancel(a.on, ['parent'], true);
+  await expect.poll(() => a.waits(), { interval: 2 }).toBe(true);
+  const written = b.flush([sendingFrom('child', 0, 'parent')]);
+  await expect.poll(() => b.waits(), { interval: 2 }).toBe(true);
+  await eye.commit();
+  const [ended, { answers }] = await Promise.all([cancelled, written]);
+  expect(ended.map(({ workflowID }) => workflowID).sort()).toEqual(['child', 'parent']);
+  expect(answers[0]).toMatchObject({ outcome: 'cancelled' });
+});
+
 describe('resume', () => {
   test('before a late write of the run that was cancelled: that is superseded', async () => {
     const id = await start('w');
@@ -203,6 +231,19 @@ describe('deletion', () => {
     expect(answers).toEqual([undefined]);
     expect(await row(id)).toMatchObject({ status: 'PENDING', fence: 77 });
   });
+});
+
+test('what a process does not know of and hands back stays with the peer that has claimed it meanwhile', async () => {
+  const id = await start('w');
+  const takingOver = async (side: Side) => {
+    await release(side, OWNER, true);
+    return side.claim();
+  };
+  const soon = Date.now() + 60_000;
+  const [taken, handedBack] = await interleave(takingOver, (side) => disown(side, OWNER, [], soon));
+  expect(taken).toMatchObject([{ workflowID: id, fence: 2 }]);
+  expect(handedBack).toBe(0);
+  expect(await row(id)).toMatchObject({ owner: PEER, fence: 2 });
 });
 
 describe('a claim by an executor that was declared gone and does not know it yet', () => {

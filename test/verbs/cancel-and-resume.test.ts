@@ -149,6 +149,7 @@ describeEachDriver('cancelling', (driver) => {
       { name: 'family' },
     );
     for (const cancelChildren of [false, true]) {
+      await pawl.cancelWorkflows([], { cancelChildren });
       const id = `family-${cancelChildren}`;
       await pawl.startWorkflow(family, { workflowID: id })(2);
       await expect

@@ -203,15 +203,18 @@ DECLARE
   v_ids text[] := p_ids;
   v_count integer := -1;
 BEGIN
-  -- A locked parent starts no further child; go on until a round finds none.
-  WHILE cardinality(v_ids) <> v_count LOOP
+  -- A locked parent starts no further child; go on until a round finds none. All that is there is locked in one round,
+  -- in the order that everybody keeps.
+  LOOP
+    IF p_children THEN
+      WITH RECURSIVE tree AS (
+        SELECT i.id COLLATE "C" FROM unnest(v_ids) i(id)
+        UNION SELECT w.id FROM pawl.workflow w JOIN tree ON w.parent_id = tree.id
+      ) SELECT coalesce(array_agg(tree.id), '{}') INTO v_ids FROM tree;
+    END IF;
+    EXIT WHEN cardinality(v_ids) = v_count;
     v_count := cardinality(v_ids);
     PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
-    EXIT WHEN NOT p_children;
-    WITH RECURSIVE tree AS (
-      SELECT i.id COLLATE "C" FROM unnest(v_ids) i(id)
-      UNION SELECT w.id FROM pawl.workflow w JOIN tree ON w.parent_id = tree.id
-    ) SELECT array_agg(tree.id) INTO v_ids FROM tree;
   END LOOP;
   v_now := pawl.clock();
   RETURN QUERY
