@@ -80,6 +80,15 @@ export class PawlCore {
     return this.observed(runStep(engine, activation, run, { name, retriesAllowed: false }, 'call'));
   }
 
+  /** Where the calling code is, for its lines in a log. */
+  whereabouts(): object | undefined {
+    const { activation, step } = this.scope();
+    const ids = this.runtime?.telemetry.traceIDs();
+    if (activation === undefined) return ids;
+    const { workflowID } = activation;
+    return { workflowID, ...(step === undefined ? {} : { stepID: step.stepID }), ...ids };
+  }
+
   /** A workflow was registered; after launch it takes part from now on. */
   registered(): void {
     if (this.state === 'ready') this.runtime?.claimSoon({ here: true });

@@ -9,7 +9,9 @@ import type { Scope } from '../engine/scope.ts';
 import { NotLaunchedError } from '../errors/index.ts';
 import type { Database } from '../store/database.ts';
 import { checkMigrated, migrate } from '../store/migrate.ts';
+import { countWaiting } from '../store/reading.ts';
 import type { Emitter } from '../telemetry/events.ts';
+import { startTelemetry, type Telemetry } from '../telemetry/opentelemetry.ts';
 import { createClaimer } from '../worker/claimer.ts';
 import { createExecutor, type Executor } from '../worker/executor.ts';
 import { createHints, type Hints } from '../worker/hints.ts';
@@ -22,6 +24,7 @@ export interface Runtime {
   readonly engine: Engine;
   readonly executor: Executor;
   readonly hints: Hints;
+  readonly telemetry: Telemetry;
   /** How a workflow ends, wherever it runs. Rejects when this process stops first. */
   outcome(workflowID: string): Awaiting<Outcome>;
   /** The value of an event, wherever it is set. */
@@ -141,6 +144,10 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     observer: options.observer ?? false,
   });
 
+  const telemetry = await startTelemetry(events, {
+    active: () => engine.activations.size,
+    waiting: () => countWaiting(database),
+  });
   const close = async (): Promise<void> => {
     await Promise.all([...journalLanes, controlLane].map((lane) => lane.close()));
     await database.close();
@@ -151,6 +158,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       await Promise.all([...journalLanes, controlLane].map((lane) => lane.call('SELECT', [])));
     await executor.start();
   } catch (error) {
+    telemetry.stop();
     await hints.close();
     await close();
     throw error;
@@ -168,6 +176,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     engine,
     executor,
     hints,
+    telemetry,
     claimSoon: (options) => {
       claimer.request();
       if (!options?.here) hints.ready();
@@ -243,6 +252,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     begin: () => executor.begin(),
     stop: async (graceMs) => {
       await executor.stop(graceMs);
+      telemetry.stop();
       for (const stopped of [...pending]) stopped(new NotLaunchedError('getResult', 'stopping'));
       await close();
     },
