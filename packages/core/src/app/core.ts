@@ -8,6 +8,7 @@ import { OUTSIDE, type Scope } from '../engine/scope.ts';
 import { runStep } from '../engine/steps.ts';
 import { InStepError, NotInWorkflowError, NotLaunchedError } from '../errors/index.ts';
 import type { Emitter } from '../telemetry/events.ts';
+import { type Logger, stampingLogger } from '../telemetry/logger.ts';
 import type { Runtime } from './runtime.ts';
 
 export class PawlCore {
@@ -21,6 +22,7 @@ export class PawlCore {
   state: 'idle' | 'launching' | 'ready' | 'stopping' = 'idle';
   /** A `PawlClient`: starts and asks, runs nothing. */
   readonly observer: boolean;
+  #stamped: { logger: Logger; stamping: Logger } | undefined;
 
   constructor(codec: Codec, registry: Registry, events: Emitter, observer = false) {
     this.observer = observer;
@@ -80,8 +82,14 @@ export class PawlCore {
     return this.observed(runStep(engine, activation, run, { name, retriesAllowed: false }, 'call'));
   }
 
-  /** Where the calling code is, for its lines in a log. */
-  whereabouts(): object | undefined {
+  /** A logger whose lines say where the calling code is. The same one for the same logger. */
+  stamped(logger: Logger): Logger {
+    if (this.#stamped?.logger !== logger)
+      this.#stamped = { logger, stamping: stampingLogger(logger, () => this.#whereabouts()) };
+    return this.#stamped.stamping;
+  }
+
+  #whereabouts(): object | undefined {
     const { activation, step } = this.scope();
     const ids = this.runtime?.telemetry.traceIDs();
     if (activation === undefined) return ids;

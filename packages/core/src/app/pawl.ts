@@ -11,7 +11,7 @@ import {
 import { createRegistry } from '../engine/registry.ts';
 import { ConfigurationError } from '../errors/index.ts';
 import { createEmitter } from '../telemetry/events.ts';
-import { type Logger, stampingLogger } from '../telemetry/logger.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { type PawlConfig, resolveConfig, type ResolvedConfig } from './config.ts';
 import { PawlCore } from './core.ts';
 import { setInternals } from './internals.ts';
@@ -51,7 +51,6 @@ export class Pawl extends ManagementVerbs {
   #resolved: ResolvedConfig | undefined;
   #launching: Promise<unknown> | undefined;
   #stopping: Promise<void> | undefined;
-  #logger: Logger | undefined;
 
   /** Connects to nothing. */
   constructor(config: PawlConfig = {}) {
@@ -84,7 +83,6 @@ export class Pawl extends ManagementVerbs {
     core.state = 'launching';
     try {
       this.#resolved = config;
-      this.#logger = undefined;
       core.registry.freeze(config.applicationVersion);
       const { codec, registry, storage, events } = core;
       const starting = startRuntime({ config, codec, registry, storage, events });
@@ -142,8 +140,7 @@ export class Pawl extends ManagementVerbs {
    * `trace_id` and `span_id`.
    */
   get logger(): Logger {
-    this.#resolved ??= resolveConfig(this.#config);
-    return (this.#logger ??= stampingLogger(this.#resolved.logger, () => this.#core.whereabouts()));
+    return this.#core.stamped((this.#resolved ??= resolveConfig(this.#config)).logger);
   }
 
   /** Errors of this class come back as its instances, here and in every process that registers it. */
