@@ -3,6 +3,7 @@ import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Pawl } from '@pawl/core';
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { internals } from '../../packages/core/src/app/internals.ts';
 import { startSdk } from './sdk.ts';
 
 const sdk = startSdk();
@@ -269,5 +270,34 @@ describeEachDriver('spans', (driver) => {
     await fork.getResult();
     expect((await sdk.one('run waiting')).attributes).toMatchObject({ 'pawl.replayed_steps': 1 });
     expect(sdk.named('step one')).toEqual([]);
+  });
+
+  test('what an instrumentation of the database sees of ticks and flushes leaves no spans; a transaction does', async () => {
+    const pawl = driver.create();
+    const texts: string[] = [];
+    internals(pawl).events.on('statement', ({ text }) => {
+      texts.push(text);
+      tracer.startSpan(`sql ${text}`).end();
+    });
+    const busy = pawl.registerWorkflow(
+      async () => {
+        await pawl.runStep(() => 1, { name: 'one' });
+        await pawl.runTransaction((tx) => tx.query('SELECT 42'), { name: 'two' });
+      },
+      { name: 'busy' },
+    );
+    await pawl.launch();
+    await tracer.startActiveSpan('request', async (span) => {
+      await (await pawl.startWorkflow(busy)()).getResult();
+      span.end();
+    });
+    await expect.poll(() => texts.filter((text) => text.includes('pawl.tick(')).length).toBeGreaterThan(1);
+    expect(texts.some((text) => text.includes('flush'))).toBe(true);
+    const sql = sdk.spans().filter(({ name }) => name.startsWith('sql '));
+    expect((await sdk.one('sql SELECT 42')).parentID).toBe((await sdk.one('step two')).spanID);
+    const { traceID } = await sdk.one('request');
+    expect(new Set(sql.map((span) => span.traceID))).toEqual(new Set([traceID]));
+    // The transaction's own, from BEGIN to the checkpoint and COMMIT, belong to the run.
+    expect(sql.filter(({ name }) => /tick|claim|flush_one/.test(name))).toEqual([]);
   });
 });

@@ -16,12 +16,12 @@ register(`data:text/javascript,${encodeURIComponent(hooks)}`, { data: port2, tra
 
 const say = (what: object): boolean => process.stdout.write(`${JSON.stringify(what)}\n`);
 const ignore = (): void => {};
-const info = (fields: object, msg: string): boolean => say({ ...fields, msg });
+const info = (...args: unknown[]): boolean => say({ ...(args[0] as object), msg: args[1] });
 
 const { Pawl } = await import('@pawl/core');
 const pawl = new Pawl({
   database: process.argv[2] as string,
-  logger: { debug: ignore, info: info as never, warn: ignore, error: ignore },
+  logger: { debug: ignore, info, warn: ignore, error: ignore },
 });
 const flow = pawl.registerWorkflow(
   async () => {

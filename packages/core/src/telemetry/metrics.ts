@@ -18,8 +18,8 @@ interface Waiting {
 export interface MetricSources {
   /** Workflows that this process runs now. */
   active(): number;
-  /** Asked when metrics are collected. */
-  waiting(): Promise<Waiting>;
+  /** Asked when metrics are collected; undefined before there is a database. */
+  waiting(): Promise<Waiting | undefined>;
 }
 
 const SECONDS = {

@@ -2,6 +2,7 @@
 
 import type { Emitter } from './events.ts';
 import { type MetricSources, subscribeMetrics } from './metrics.ts';
+import { SUPPRESSED } from './replay-context.ts';
 import { subscribeRequests } from './request-spans.ts';
 import { subscribeTracing } from './tracing.ts';
 import type { OpenTelemetryApi } from './vocabulary.ts';
@@ -9,10 +10,15 @@ import type { OpenTelemetryApi } from './vocabulary.ts';
 export interface Telemetry {
   /** Of the span that is active where it is asked for. */
   traceIDs(): { trace_id: string; span_id: string } | undefined;
+  /**
+   * Runs it without spans of instrumentations: two ticks a second and the shared flushes of a journal belong to nobody's
+   * trace.
+   */
+  quietly<T>(fn: () => T): T;
   stop(): void;
 }
 
-const NONE: Telemetry = { traceIDs: () => undefined, stop: () => {} };
+const NONE: Telemetry = { traceIDs: () => undefined, quietly: (fn) => fn(), stop: () => {} };
 
 let loading: Promise<OpenTelemetryApi | undefined> | undefined;
 
@@ -35,8 +41,10 @@ function load(): Promise<OpenTelemetryApi | undefined> {
 export async function startTelemetry(events: Emitter, sources: MetricSources): Promise<Telemetry> {
   const api = await load();
   if (api === undefined) return NONE;
+  const traced = isTraced(api);
+  const quiet = api.ROOT_CONTEXT.setValue(api.createContextKey(SUPPRESSED), true);
   const stops = [
-    ...(isTraced(api) ? [...subscribeTracing(api, events), ...subscribeRequests(api, events)] : []),
+    ...(traced ? [...subscribeTracing(api, events), ...subscribeRequests(api, events)] : []),
     ...subscribeMetrics(api, events, sources),
   ];
   return {
@@ -45,6 +53,7 @@ export async function startTelemetry(events: Emitter, sources: MetricSources): P
       if (ids === undefined || !api.trace.isSpanContextValid(ids)) return undefined;
       return { trace_id: ids.traceId, span_id: ids.spanId };
     },
+    quietly: traced ? (fn) => api.context.with(quiet, fn) : NONE.quietly,
     stop: () => {
       for (const stop of stops) stop();
     },

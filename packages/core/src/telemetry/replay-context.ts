@@ -7,7 +7,7 @@ import type { Context } from '@opentelemetry/api';
 import type { OpenTelemetryApi } from './vocabulary.ts';
 
 /** How @opentelemetry/core marks a context in which no spans are to be made: `suppressTracing`. Keys of one name are equal. */
-const SUPPRESSED = 'OpenTelemetry SDK Context Key SUPPRESS_TRACING';
+export const SUPPRESSED = 'OpenTelemetry SDK Context Key SUPPRESS_TRACING';
 
 /** @param isReplaying asked whenever somebody asks the context */
 export function replayContext(api: OpenTelemetryApi, base: Context, isReplaying: () => boolean): Context {
