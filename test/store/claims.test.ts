@@ -45,6 +45,8 @@ describeEachDriver('a claim', { pooler: true }, (driver) => {
       user: null,
       roles: null,
       trace: null,
+      startedAt: expect.any(Number),
+      rerun: false,
       journal: [],
     });
     expect(await ids(take())).toEqual([]);

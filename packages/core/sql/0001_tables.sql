@@ -20,6 +20,7 @@ AS $$ SELECT (extract(epoch FROM moment) * 1000)::float8 $$;
 --   blocked why it cannot go on, until somebody who can takes it; stranded: because no living process serves its
 --           name and version
 --   nonce   made by the call that started it: a repeated start recognizes itself
+--   trace_context  what tracing wants to have back with the next claim (telemetry/trace-context.ts); decides nothing
 CREATE TABLE pawl.workflow (
   id              text COLLATE "C" PRIMARY KEY,
   name            text COLLATE "C" NOT NULL,
@@ -108,6 +109,7 @@ CREATE TABLE pawl.message (
   consumed_by     integer,
   created_at      timestamptz NOT NULL,
   sender          text COLLATE "C",
+  trace_context   text,
   body            text,
   error           text,
   PRIMARY KEY (destination, id)

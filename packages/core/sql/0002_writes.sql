@@ -150,7 +150,8 @@ END $$;
 -- finds is locked before anything is written.
 CREATE FUNCTION pawl.flush_messages(
   p_executor bigint, p_bad int[], p_unlocked boolean,
-  m_op int[], m_destination text[], m_id text[], m_topic text[], m_body text[], m_sender text[], m_park boolean[]
+  m_op int[], m_destination text[], m_id text[], m_topic text[], m_body text[], m_sender text[], m_park boolean[],
+  m_trace text[]
 ) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
@@ -176,9 +177,10 @@ BEGIN
     p_bad := p_bad || v_missing;
   END IF;
 
-  INSERT INTO pawl.message (destination, id, topic, created_at, sender, body)
-  SELECT u.destination, u.id, u.topic, v_now, u.sender, u.body
-  FROM unnest(m_op, m_destination, m_id, m_topic, m_body, m_sender) u(op, destination, id, topic, body, sender)
+  INSERT INTO pawl.message (destination, id, topic, created_at, sender, trace_context, body)
+  SELECT u.destination, u.id, u.topic, v_now, u.sender, u.trace, u.body
+  FROM unnest(m_op, m_destination, m_id, m_topic, m_body, m_sender, m_trace)
+    u(op, destination, id, topic, body, sender, trace)
   WHERE u.op <> ALL (p_bad)
   ORDER BY u.op
   ON CONFLICT (destination, id) DO NOTHING;

@@ -100,10 +100,20 @@ BEGIN
 
   RETURN QUERY
   SELECT w.id, json_build_object('name', w.name, 'fence', w.fence, 'nonce', w.nonce, 'attempts', w.attempts,
-      'deadline', pawl.epoch_ms(w.deadline), 'user', w.auth_user, 'roles', w.auth_roles, 'trace', w.trace_context)::text,
+      'deadline', pawl.epoch_ms(w.deadline), 'user', w.auth_user, 'roles', w.auth_roles, 'trace', w.trace_context,
+      'startedAt', pawl.epoch_ms(w.started_at), 'rerun', w.started_at < v_now)::text,
     w.input, NULL::integer, 'workflow', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer, NULL::float8, true
   FROM pawl.workflow w WHERE w.id = ANY (v_ids);
   RETURN QUERY SELECT * FROM pawl.journal_page(v_ids, '', -1, p_bytes);
+END $$;
+
+-- What tracing wants to have back with the next claim of these runs.
+CREATE FUNCTION pawl.keep_traces(p_ids text[], p_fences integer[], p_traces text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+BEGIN
+  PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (p_ids) ORDER BY w.id FOR NO KEY UPDATE;
+  UPDATE pawl.workflow w SET trace_context = u.trace
+  FROM unnest(p_ids, p_fences, p_traces) u(id, fence, trace) WHERE w.id = u.id AND w.fence = u.fence;
 END $$;
 
 -- Passes fired waiters on: parked workflows become due, owners of running ones and waiting executors are named
@@ -310,8 +320,8 @@ BEGIN
   FROM pawl.event e JOIN pawl.step s ON s.workflow_id = p_id AND s.seq = e.seq AND s.step_id < p_step
   WHERE e.workflow_id = p_id;
   -- Messages that the copied steps did not take are there for the fork, in their order.
-  INSERT INTO pawl.message (destination, id, topic, created_at, sender, body, error)
-  SELECT p_new, m.id, m.topic, m.created_at, m.sender, m.body, m.error
+  INSERT INTO pawl.message (destination, id, topic, created_at, sender, trace_context, body, error)
+  SELECT p_new, m.id, m.topic, m.created_at, m.sender, m.trace_context, m.body, m.error
   FROM pawl.message m
   WHERE m.destination = p_id AND (m.consumed_by IS NULL OR m.consumed_by >= p_step)
   ORDER BY m.sequence

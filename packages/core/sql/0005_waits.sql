@@ -15,6 +15,7 @@ END $$;
 -- Waits: what is there is taken and recorded at once; the rest gets a row that holds its first deadline.
 --   recv       target = topic        getEvent   target = workflow, name = key
 --   getResult  target = workflow     sleep
+-- The detail of a message that was received is the trace context that came with it.
 CREATE FUNCTION pawl.flush_waits(
   p_bad int[], w_op int[], w_wf text[], w_step int[], w_fence int[], w_kind text[], w_name text[],
   w_target text[], w_timeout float8[], w_seq int[]
@@ -23,33 +24,38 @@ DECLARE
   v_now timestamptz := pawl.clock();
   v_watch text[];
   v_unknown text[];
+  v_traced int[];
+  v_traces text[];
 BEGIN
   IF 'recv' = ANY (w_kind) THEN
     -- Several recv of one topic in one flush are paired with the messages in order.
     WITH want AS (
-      SELECT u.wf, u.step, u.fence, u.topic, u.seq,
+      SELECT u.op, u.wf, u.step, u.fence, u.topic, u.seq,
         row_number() OVER (PARTITION BY u.wf, u.topic ORDER BY u.op) AS place
       FROM unnest(w_op, w_wf, w_step, w_fence, w_kind, w_target, w_seq) u(op, wf, step, fence, kind, topic, seq)
       LEFT JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
       WHERE u.kind = 'recv' AND u.op <> ALL (p_bad) AND s.completed_at IS NULL
     ), picked AS (
-      SELECT w.*, m.id AS message_id, m.body, m.error
+      SELECT w.*, m.id AS message_id, m.body, m.error, m.trace_context
       FROM want w
       JOIN LATERAL (
-        SELECT i.id, i.body, i.error FROM pawl.message i
+        SELECT i.id, i.body, i.error, i.trace_context FROM pawl.message i
         WHERE i.destination = w.wf AND i.topic = w.topic AND i.consumed_by IS NULL
         ORDER BY i.sequence OFFSET w.place - 1 LIMIT 1
       ) m ON true
     ), used AS (
       UPDATE pawl.message m SET consumed_by = p.step FROM picked p
       WHERE m.destination = p.wf AND m.id = p.message_id
+    ), recorded AS (
+      INSERT INTO pawl.step AS t (workflow_id, step_id, fence, seq, started_at, completed_at, kind, target, output, error)
+      SELECT p.wf, p.step, p.fence, p.seq, v_now, v_now, 'recv', p.topic, p.body, p.error
+      FROM picked p ORDER BY p.wf, p.step
+      ON CONFLICT (workflow_id, step_id) DO UPDATE
+      SET output = excluded.output, error = excluded.error, seq = excluded.seq, fence = excluded.fence, completed_at = v_now
+      WHERE t.completed_at IS NULL
     )
-    INSERT INTO pawl.step AS t (workflow_id, step_id, fence, seq, started_at, completed_at, kind, target, output, error)
-    SELECT p.wf, p.step, p.fence, p.seq, v_now, v_now, 'recv', p.topic, p.body, p.error
-    FROM picked p ORDER BY p.wf, p.step
-    ON CONFLICT (workflow_id, step_id) DO UPDATE
-    SET output = excluded.output, error = excluded.error, seq = excluded.seq, fence = excluded.fence, completed_at = v_now
-    WHERE t.completed_at IS NULL;
+    SELECT array_agg(p.op), array_agg(p.trace_context) INTO v_traced, v_traces
+    FROM picked p WHERE p.trace_context IS NOT NULL;
   END IF;
 
   IF 'getEvent' = ANY (w_kind) THEN
@@ -128,8 +134,8 @@ BEGIN
   END IF;
 
   RETURN QUERY
-  SELECT u.op, CASE WHEN s.completed_at IS NULL THEN 'wait' ELSE 'value' END, s.output, s.error, s.outcome,
-    pawl.epoch_ms(s.deadline)
+  SELECT u.op, CASE WHEN s.completed_at IS NULL THEN 'wait' ELSE 'value' END, s.output, s.error,
+    coalesce(s.outcome, v_traces[array_position(v_traced, u.op)]), pawl.epoch_ms(s.deadline)
   FROM unnest(w_op, w_wf, w_step) u(op, wf, step)
   JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
   WHERE u.op <> ALL (p_bad);

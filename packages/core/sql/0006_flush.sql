@@ -25,6 +25,7 @@ CREATE FUNCTION pawl.flush(
   e_value text[] DEFAULT '{}', e_once boolean[] DEFAULT '{}',
   m_op int[] DEFAULT '{}', m_destination text[] DEFAULT '{}', m_id text[] DEFAULT '{}', m_topic text[] DEFAULT '{}',
   m_body text[] DEFAULT '{}', m_sender text[] DEFAULT '{}', m_park boolean[] DEFAULT '{}',
+  m_trace text[] DEFAULT '{}',
   z_op int[] DEFAULT '{}', z_wf text[] DEFAULT '{}', z_fence int[] DEFAULT '{}', z_status text[] DEFAULT '{}',
   z_output text[] DEFAULT '{}', z_error text[] DEFAULT '{}',
   w_op int[] DEFAULT '{}', w_wf text[] DEFAULT '{}', w_step int[] DEFAULT '{}', w_fence int[] DEFAULT '{}',
@@ -119,7 +120,7 @@ BEGIN
 
   IF m_op <> '{}' THEN
     FOR v_result IN SELECT * FROM pawl.flush_messages(
-      p_executor, v_bad, v_unlocked, m_op, m_destination, m_id, m_topic, m_body, m_sender, m_park)
+      p_executor, v_bad, v_unlocked, m_op, m_destination, m_id, m_topic, m_body, m_sender, m_park, m_trace)
     LOOP
       RETURN NEXT v_result;
       IF v_result.op >= 0 THEN
@@ -220,14 +221,15 @@ END $$;
 -- A lone workflow's flushes hold one operation. These do the commonest three of them without arrays, and answer
 -- 'refused', having written nothing, wherever the general function has something to say.
 CREATE FUNCTION pawl.flush_one_start(
-  p_executor bigint, p_id text, p_nonce text, p_fence integer, p_name text, p_version text, p_input text
+  p_executor bigint, p_id text, p_nonce text, p_fence integer, p_name text, p_version text, p_input text,
+  p_trace text DEFAULT NULL
 ) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
 BEGIN
   INSERT INTO pawl.workflow (id, name, status, owner, fence, nonce, version, created_at, updated_at, started_at,
-    input)
-  VALUES (p_id, p_name, 'PENDING', p_executor, p_fence, p_nonce, p_version, v_now, v_now, v_now, p_input)
+    trace_context, input)
+  VALUES (p_id, p_name, 'PENDING', p_executor, p_fence, p_nonce, p_version, v_now, v_now, v_now, p_trace, p_input)
   ON CONFLICT (id) DO NOTHING;
   RETURN CASE WHEN FOUND THEN 'written' ELSE 'refused' END;
 END $$;

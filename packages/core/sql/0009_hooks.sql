@@ -32,7 +32,8 @@ $$;
 
 -- Answers a hook: its workflow gets a message, or an error in the place of one. The first answer stands. Outcomes of
 -- op 0: answered; repeated (the same answer once more); taken (another one was first, in `detail`); unknown.
-CREATE FUNCTION pawl.answer_hook(p_executor bigint, p_hash text, p_answer text, p_body text, p_error text)
+CREATE FUNCTION pawl.answer_hook(p_executor bigint, p_hash text, p_answer text, p_body text, p_error text,
+  p_trace text)
 RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_hook pawl.hook;
@@ -50,7 +51,7 @@ BEGIN
   UPDATE pawl.hook h SET answer = p_answer WHERE h.token_hash = p_hash;
   RETURN QUERY SELECT 0, 'answered', NULL::text, NULL::text, v_hook.workflow_id, NULL::float8;
   RETURN QUERY SELECT * FROM pawl.flush_messages(p_executor, '{}', false, '{0}', ARRAY[v_hook.workflow_id],
-    ARRAY['hook:' || p_hash], ARRAY[v_hook.topic], ARRAY[p_body], ARRAY[NULL::text], '{false}');
+    ARRAY['hook:' || p_hash], ARRAY[v_hook.topic], ARRAY[p_body], ARRAY[NULL::text], '{false}', ARRAY[p_trace]);
   UPDATE pawl.message m SET error = p_error
   WHERE m.destination = v_hook.workflow_id AND m.id = 'hook:' || p_hash AND p_error IS NOT NULL;
 END $$;

@@ -13,6 +13,8 @@ export function exchangeOf(req: Request, res: Response): Exchange<Request> {
     method: req.method,
     originalUrl: req.originalUrl,
     localPath: req.path,
+    // Without the path of a router around it, which may hold ids in the place of its parameters.
+    route: () => routePath(req),
     getBody: (): unknown => req.body,
     setBody: (value) => {
       req.body = value;
@@ -21,6 +23,11 @@ export function exchangeOf(req: Request, res: Response): Exchange<Request> {
       req.idempotency = value;
     },
   };
+}
+
+function routePath({ route }: Request): string | undefined {
+  const path = (route as { path?: unknown } | undefined)?.path;
+  return typeof path === 'string' ? path : undefined;
 }
 
 /** Past Express' own send(), which would add an ETag or a charset: a replay has the same bytes. */

@@ -94,7 +94,7 @@ export function pawlExpress(pawl: Pawl, defaults: Defaults<Request>): PawlExpres
       return (req, res, next) => {
         admit(exchangeOf(req, res))
           .then((admission) => {
-            if (admission.kind === 'pass') return next();
+            if (admission.kind === 'pass') return admission.run(() => next());
             if (admission.kind === 'reply') return send(res, admission.reply);
             admission.attempt.capture(res);
             return admission.attempt.run(() => next());

@@ -27,6 +27,10 @@ export function exchangeOf(ctx: Context): Exchange<Context> {
     method: ctx.method,
     originalUrl: ctx.originalUrl,
     localPath: ctx.path,
+    route: () => {
+      const { _matchedRoute: path } = ctx as { _matchedRoute?: unknown };
+      return typeof path === 'string' ? path : undefined;
+    },
     getBody: () => request.body,
     setBody: (value) => {
       request.body = value;

@@ -99,7 +99,7 @@ export function pawlKoa(pawl: Pawl, defaults: Defaults<Context>): PawlKoa {
       const admit = http.idempotent(options);
       return async (ctx: Context, next: Next) => {
         const admission = await admit(exchangeOf(ctx));
-        if (admission.kind === 'pass') return next();
+        if (admission.kind === 'pass') return admission.run(next);
         if (admission.kind === 'reply') return send(ctx, admission.reply);
         return runHeld(ctx, next, admission.attempt);
       };

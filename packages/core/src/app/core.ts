@@ -14,6 +14,7 @@ import {
   NotLaunchedError,
 } from '../errors/index.ts';
 import type { Emitter } from '../telemetry/events.ts';
+import { type Logger, stampingLogger } from '../telemetry/logger.ts';
 import type { Runtime } from './runtime.ts';
 
 export class PawlCore {
@@ -27,6 +28,7 @@ export class PawlCore {
   state: 'idle' | 'launching' | 'ready' | 'stopping' = 'idle';
   /** A `PawlClient`: starts and asks, runs nothing. */
   readonly observer: boolean;
+  #stamped: { logger: Logger; stamping: Logger } | undefined;
 
   constructor(codec: Codec, registry: Registry, events: Emitter, observer = false) {
     this.observer = observer;
@@ -90,6 +92,21 @@ export class PawlCore {
     return this.observed(
       runStep(engine, activation, ({ signal }) => untilAnswered(signal, run), options, 'call'),
     );
+  }
+
+  /** A logger whose lines say where the calling code is. The same one for the same logger. */
+  stamped(logger: Logger): Logger {
+    if (this.#stamped?.logger !== logger)
+      this.#stamped = { logger, stamping: stampingLogger(logger, () => this.#whereabouts()) };
+    return this.#stamped.stamping;
+  }
+
+  #whereabouts(): object | undefined {
+    const { activation, step } = this.scope();
+    const ids = this.runtime?.telemetry.traceIDs();
+    if (activation === undefined) return ids;
+    const { workflowID } = activation;
+    return { workflowID, ...(step === undefined ? {} : { stepID: step.stepID }), ...ids };
   }
 
   /** A workflow was registered; after launch it takes part from now on. */

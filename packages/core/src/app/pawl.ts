@@ -135,8 +135,12 @@ export class Pawl extends ManagementVerbs {
     return (this.#resolved ??= resolveConfig(this.#config)).applicationVersion ?? '';
   }
 
+  /**
+   * The configured logger. What it logs in a workflow carries `workflowID`, in a step `stepID` too, and with OpenTelemetry
+   * `trace_id` and `span_id`.
+   */
   get logger(): Logger {
-    return (this.#resolved ??= resolveConfig(this.#config)).logger;
+    return this.#core.stamped((this.#resolved ??= resolveConfig(this.#config)).logger);
   }
 
   /** Errors of this class come back as its instances, here and in every process that registers it. */

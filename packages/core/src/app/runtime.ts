@@ -7,9 +7,11 @@ import type { Outcome } from '../engine/outcome.ts';
 import type { Registry } from '../engine/registry.ts';
 import type { Scope } from '../engine/scope.ts';
 import { NotLaunchedError } from '../errors/index.ts';
-import type { Database } from '../store/database.ts';
+import type { Database, Lane } from '../store/database.ts';
 import { checkMigrated, migrate } from '../store/migrate.ts';
+import { countWaiting } from '../store/reading.ts';
 import type { Emitter } from '../telemetry/events.ts';
+import { startTelemetry, type Telemetry } from '../telemetry/opentelemetry.ts';
 import { createClaimer } from '../worker/claimer.ts';
 import { createExecutor, type Executor } from '../worker/executor.ts';
 import { createHints, type Hints } from '../worker/hints.ts';
@@ -22,6 +24,7 @@ export interface Runtime {
   readonly engine: Engine;
   readonly executor: Executor;
   readonly hints: Hints;
+  readonly telemetry: Telemetry;
   /** How a workflow ends, wherever it runs. Rejects when this process stops first. */
   outcome(workflowID: string): Awaiting<Outcome>;
   /** The value of an event, wherever it is set. */
@@ -62,6 +65,21 @@ interface Listener {
 }
 
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
+  let runtime: Runtime | undefined;
+  const telemetry = await startTelemetry(options.events, {
+    active: () => runtime?.engine.activations.size ?? 0,
+    waiting: async () => runtime && countWaiting(runtime.database),
+  });
+  try {
+    runtime = await telemetry.quietly(() => wire(options, telemetry));
+    return runtime;
+  } catch (error) {
+    telemetry.stop();
+    throw error;
+  }
+}
+
+async function wire(options: RuntimeOptions, telemetry: Telemetry): Promise<Runtime> {
   const { config, events } = options;
   const database = createDatabase(config);
   if (events.has('statement')) database.onStatement = (text) => events.emit('statement', { text });
@@ -73,8 +91,10 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     throw error;
   }
 
-  const journalLanes = [database.lane('journal 1'), database.lane('journal 2')];
-  const controlLane = database.lane('control');
+  const [journal1, journal2, controlLane] = ['journal 1', 'journal 2', 'control'].map((name) =>
+    quietLane(database.lane(name), telemetry),
+  ) as [Lane, Lane, Lane];
+  const journalLanes = [journal1, journal2];
   const listeners = new Map<string, Set<Listener>>();
   const eventListeners = new Map<string, Set<(value: string | null) => void>>();
 
@@ -170,6 +190,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     engine,
     executor,
     hints,
+    telemetry,
     claimSoon: (options) => {
       claimer.request();
       if (!options?.here) hints.ready();
@@ -242,12 +263,21 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     get waiting() {
       return pending.size;
     },
-    begin: () => executor.begin(),
+    begin: () => telemetry.quietly(() => executor.begin()),
     stop: async (graceMs) => {
       await executor.stop(graceMs);
+      telemetry.stop();
       for (const stopped of [...pending]) stopped(new NotLaunchedError('getResult', 'stopping'));
       await close();
     },
+  };
+}
+
+/** What it sends is asked for by whoever comes first, on behalf of many. */
+function quietLane(lane: Lane, { quietly }: Telemetry): Lane {
+  return {
+    call: (text, params) => quietly(() => lane.call(text, params)),
+    close: () => lane.close(),
   };
 }
 

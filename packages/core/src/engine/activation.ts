@@ -8,6 +8,7 @@
 import { NonDeterminismError, type WorkflowCancelledError } from '../errors/index.ts';
 import type { JournalRow } from '../store/lifecycle.ts';
 import type { StepKind } from '../store/operations.ts';
+import type { RunInfo } from '../telemetry/events.ts';
 import { Delivery } from './delivery.ts';
 import type { EngineHost } from './host.ts';
 import type { Registration } from './registry.ts';
@@ -21,16 +22,21 @@ export interface ActivationOptions {
   deadline: number | null;
   auth: { user: string | null; roles: readonly string[] } | undefined;
   journal: readonly JournalRow[];
+  /** When the workflow began, by the database's clock. Default: now. */
+  startedAt?: number;
+  /** It ran before. */
+  rerun?: boolean;
 }
 
 const NO_ROWS: readonly JournalRow[] = [];
 
-export class Activation {
+export class Activation implements RunInfo {
   readonly workflowID: string;
   readonly registration: Registration;
   readonly fence: number;
   readonly nonce: string;
   readonly deadline: number | null;
+  readonly startedAt: number;
   readonly auth: ActivationOptions['auth'];
   readonly delivery: Delivery;
   readonly waits = new Set<Wait>();
@@ -62,6 +68,7 @@ export class Activation {
     this.fence = options.fence;
     this.nonce = options.nonce;
     this.deadline = options.deadline;
+    this.startedAt = options.startedAt ?? host.clock.now();
     this.auth = options.auth;
     this.#rows =
       options.journal.length === 0 ? undefined : new Map(options.journal.map((row) => [row.stepID, row]));
@@ -69,7 +76,16 @@ export class Activation {
       host.turns,
       options.journal.length === 0 ? NO_ROWS : options.journal,
       (row) => this.refuseReplay(row.stepID, row, null),
+      options.journal.length === 0 && options.rerun !== true,
     );
+  }
+
+  get workflowName(): string {
+    return this.registration.name;
+  }
+
+  get live(): boolean {
+    return this.delivery.live;
   }
 
   /** For a durable call: undefined if it may go on, else the promise to return in its place. */
@@ -77,11 +93,6 @@ export class Activation {
     if (this.state === 'running' && !this.#host.draining) return undefined;
     if (this.state === 'cancelled') return Promise.reject(this.cancellation);
     return new Promise(() => {});
-  }
-
-  /** Rows that recovery found. */
-  get recordedSteps(): number {
-    return this.#rows?.size ?? 0;
   }
 
   /** The body is over; nobody listens to these any more. */
@@ -108,8 +119,14 @@ export class Activation {
     target?: string | null,
   ): JournalRow | 'refused' | undefined {
     const row = this.#rows?.get(stepID);
-    if (row === undefined) return undefined;
-    if (row.kind === kind && row.name === name && (target === undefined || row.target === target)) return row;
+    if (row === undefined) {
+      this.delivery.calledLive();
+      return undefined;
+    }
+    if (row.kind === kind && row.name === name && (target === undefined || row.target === target)) {
+      if (!row.completed) this.delivery.calledLive();
+      return row;
+    }
     this.refuseReplay(stepID, row, { kind, name, target: target ?? null });
     return 'refused';
   }

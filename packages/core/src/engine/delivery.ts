@@ -50,10 +50,17 @@ export class Delivery {
   #requested = false;
   #stall: NodeJS.Timeout | undefined;
   #closed = false;
+  #live: boolean;
 
-  /** `journal`: all rows that recovery found, in any order. */
-  constructor(turns: Turns, journal: readonly JournalRow[], onStall: (row: JournalRow) => void) {
+  /** `journal`: all rows that recovery found, in any order. `live`: no other run was here before. */
+  constructor(
+    turns: Turns,
+    journal: readonly JournalRow[],
+    onStall: (row: JournalRow) => void,
+    live = journal.length === 0,
+  ) {
     this.#turns = turns;
+    this.#live = live;
     this.#onStall = onStall;
     this.#recorded =
       journal.length === 0
@@ -62,6 +69,24 @@ export class Delivery {
             .filter((row) => row.completed)
             .sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0) || a.stepID - b.stepID);
     for (const row of this.#recorded) this.#lastSeq = Math.max(this.#lastSeq, row.seq ?? 0);
+  }
+
+  /** Results that are replayed. */
+  get recorded(): number {
+    return this.#recorded.length;
+  }
+
+  /**
+   * Past all that an earlier run can have done. Behind the last recorded result that one may have gone on, up to its
+   * next call; what it was told then is not recorded, so what comes after a live result is new.
+   */
+  get live(): boolean {
+    return this.#live;
+  }
+
+  /** A call was made that is not recorded. */
+  calledLive(): void {
+    if (!this.replaying) this.#live = true;
   }
 
   /** Recorded results that were not delivered yet. */
@@ -151,6 +176,7 @@ export class Delivery {
       slots.shift();
       this.#lastTurn = this.#turns.current;
       this.#turns.request();
+      this.#live = true;
       slot.settle();
     }
   }

@@ -8,12 +8,12 @@ import type { Database, Lane } from '../store/database.ts';
 import { block, rouse } from '../store/lifecycle.ts';
 import type { ClaimedWorkflow } from '../store/lifecycle.ts';
 import type { Aftermath } from '../store/operations.ts';
-import type { Emitter } from '../telemetry/events.ts';
+import type { Emitter, EngineEvents } from '../telemetry/events.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { Activation } from './activation.ts';
 import { DatabaseClock } from './clock.ts';
 import { Turns } from './delivery.ts';
-import type { EngineHost } from './host.ts';
+import type { EngineHost, RunOrigin } from './host.ts';
 import { createJournal } from './journal.ts';
 import { Lease } from './lease.ts';
 import type { Outcome } from './outcome.ts';
@@ -47,8 +47,8 @@ export interface EngineOptions {
 }
 
 export interface Engine extends EngineHost {
-  /** Runs what was claimed, from its journal. */
-  recover(claimed: ClaimedWorkflow): void;
+  /** Runs what was claimed, from its journal. Returns a trace to be kept for its next run. */
+  recover(claimed: ClaimedWorkflow): string | undefined;
   /** Waits until no step function runs, at most so long. */
   quiesce(graceMs: number): Promise<void>;
 }
@@ -82,19 +82,14 @@ export function createEngine(options: EngineOptions): Engine {
       onAftermath: options.onAftermath,
       onAvailability: options.onAvailability,
     }),
-    run: (activation, input) => {
+    run: (activation, input, origin = {}) => {
       const { workflowID, registration } = activation;
       const other = activations.get(workflowID);
-      if (other !== undefined && other.nonce === activation.nonce && other.fence > activation.fence) return;
+      if (other !== undefined && other.nonce === activation.nonce && other.fence > activation.fence)
+        return undefined;
       other?.die(new Error('A later activation of this workflow took its place.'));
       activations.set(workflowID, activation);
-      if (events.has('workflow.activated')) {
-        events.emit('workflow.activated', {
-          workflowID,
-          workflowName: registration.name,
-          recordedSteps: activation.recordedSteps,
-        });
-      }
+      const activated = events.has('workflow.activated') ? announce(activation, origin) : undefined;
       armDeadline(activation);
       const scope: Scope = {
         activation,
@@ -105,7 +100,8 @@ export function createEngine(options: EngineOptions): Engine {
       let body: Promise<unknown>;
       try {
         const args = codec.decode(input) as never[];
-        body = Promise.resolve(storage.run(scope, () => registration.fn(...args)));
+        const begin = () => storage.run(scope, () => registration.fn(...args));
+        body = Promise.resolve(activated?.within === undefined ? begin() : activated.within(begin));
       } catch (error) {
         body = Promise.reject(error);
       }
@@ -123,9 +119,10 @@ export function createEngine(options: EngineOptions): Engine {
             error: codec.encodeError(error),
           })),
       );
+      return activated?.trace === origin.trace ? undefined : activated?.trace;
     },
     recover: (claimed) => {
-      const { workflowID, fence, nonce, deadline } = claimed;
+      const { workflowID, fence, nonce, deadline, startedAt, rerun, attempts } = claimed;
       const auth =
         claimed.roles === null
           ? undefined
@@ -134,7 +131,7 @@ export function createEngine(options: EngineOptions): Engine {
               roles: JSON.parse(claimed.roles) as string[],
             };
       const registration = options.registry.get(claimed.name);
-      engine.run(
+      return engine.run(
         new Activation(engine, {
           workflowID,
           registration,
@@ -142,25 +139,30 @@ export function createEngine(options: EngineOptions): Engine {
           nonce,
           deadline,
           auth,
+          startedAt,
+          rerun,
           journal: claimed.journal,
         }),
         claimed.input,
+        { rerun, deaths: attempts, trace: claimed.trace ?? undefined },
       );
     },
     finished: (activation, outcome) => {
       const { workflowID, registration } = activation;
       remove(activation);
+      const error = outcome.error === null ? undefined : codec.decodeError(outcome.error);
       if (events.has('workflow.ended')) {
         events.emit('workflow.ended', {
+          run: activation,
           workflowID,
           workflowName: registration.name,
           status: outcome.status,
+          durationMs: engine.clock.now() - activation.startedAt,
+          error,
         });
       }
-      if (outcome.error !== null) {
-        const err = codec.decodeError(outcome.error);
-        logger.warn({ workflowID, err }, `Workflow "${registration.name}" (${workflowID}) failed`);
-      }
+      if (error !== undefined)
+        logger.warn({ workflowID, err: error }, `Workflow "${registration.name}" (${workflowID}) failed`);
       waits.pokeResult(workflowID, outcome);
       options.onFinished(workflowID, outcome);
     },
@@ -169,8 +171,11 @@ export function createEngine(options: EngineOptions): Engine {
       if (activation.state === 'dead') return;
       activation.die(new Error(`Workflow "${workflowID}" is not run by this process any more (${why}).`));
       remove(activation);
-      if (why === 'parked' && events.has('workflow.parked'))
+      if (why !== 'parked') {
+        if (events.has('workflow.left')) events.emit('workflow.left', { run: activation, why });
+      } else if (events.has('workflow.parked'))
         events.emit('workflow.parked', {
+          run: activation,
           workflowID,
           workflowName: registration.name,
         });
@@ -181,12 +186,16 @@ export function createEngine(options: EngineOptions): Engine {
       if (activation.state !== 'running' && activation.state !== 'ended') return;
       const { workflowID, registration, deadline } = activation;
       const late = deadline !== null && deadline <= engine.clock.now();
-      activation.cancel(late ? new WorkflowTimeoutError(workflowID) : new WorkflowCancelledError(workflowID));
+      const error = late ? new WorkflowTimeoutError(workflowID) : new WorkflowCancelledError(workflowID);
+      activation.cancel(error);
       if (events.has('workflow.ended'))
         events.emit('workflow.ended', {
+          run: activation,
           workflowID,
           workflowName: registration.name,
           status: 'CANCELLED',
+          durationMs: engine.clock.now() - activation.startedAt,
+          error,
         });
       waits.unlocal(workflowID);
       options.onGone(workflowID);
@@ -205,9 +214,11 @@ export function createEngine(options: EngineOptions): Engine {
       remove(activation);
       if (events.has('workflow.blocked'))
         events.emit('workflow.blocked', {
+          run: activation,
           workflowID,
           workflowName: registration.name,
           reason: reason.message,
+          error: reason,
         });
       waits.unlocal(workflowID);
       options.onGone(workflowID);
@@ -242,6 +253,17 @@ export function createEngine(options: EngineOptions): Engine {
       while (busy() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
     },
   };
+
+  function announce(activation: Activation, origin: RunOrigin): EngineEvents['workflow.activated'] {
+    const { workflowID, workflowName } = activation;
+    const { start, rerun = false, deaths = 0, trace } = origin;
+    const recordedSteps = activation.delivery.recorded;
+    const event: EngineEvents['workflow.activated'] = {
+      ...{ run: activation, workflowID, workflowName, start, rerun, deaths, recordedSteps, trace },
+    };
+    events.emit('workflow.activated', event);
+    return event;
+  }
 
   function armDeadline(activation: Activation): void {
     if (activation.deadline !== null)

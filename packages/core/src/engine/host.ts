@@ -4,7 +4,7 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { Codec } from '../codec/index.ts';
 import type { Database } from '../store/database.ts';
-import type { Emitter } from '../telemetry/events.ts';
+import type { Emitter, StartEvent } from '../telemetry/events.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Activation } from './activation.ts';
 import type { DatabaseClock } from './clock.ts';
@@ -16,6 +16,14 @@ import type { Registry } from './registry.ts';
 import type { Scope } from './scope.ts';
 import type { StepRetryOptions } from './steps.ts';
 import type { WaitIndex } from './waits.ts';
+
+/** Where a run comes from, for those who watch. */
+export interface RunOrigin {
+  start?: StartEvent | undefined;
+  rerun?: boolean;
+  deaths?: number;
+  trace?: string | undefined;
+}
 
 export interface EngineHost {
   readonly storage: AsyncLocalStorage<Scope>;
@@ -36,8 +44,8 @@ export interface EngineHost {
   executor: number;
   /** Shutting down: no durable call begins any more, running steps finish. */
   draining: boolean;
-  /** Begins the body of a workflow that this process owns. */
-  run(activation: Activation, input: string | null): void;
+  /** Begins the body of a workflow that this process owns. Returns a trace to be kept for its next run. */
+  run(activation: Activation, input: string | null, origin?: RunOrigin): string | undefined;
   /** The end of a workflow is durable. */
   finished(activation: Activation, outcome: Outcome): void;
   /** This process does not run it any more; it goes on elsewhere, or not at all. */

@@ -160,8 +160,10 @@ export function createJournal(options: JournalOptions): Journal {
     try {
       for (let attempt = 0; batch.length > 0 && !closed; attempt++) {
         let result: FlushResult;
+        let sentAt = 0;
         try {
           if (watched) events.emit('journal.flushing', { operations: entries });
+          sentAt = performance.now();
           result = await flush(lane, options.executor(), batch, { careful: attempt > 0 });
         } catch (error) {
           const fault = classifyFault(error);
@@ -203,6 +205,11 @@ export function createJournal(options: JournalOptions): Journal {
           continue;
         }
         if (watched) events.emit('journal.flushed', { operations: entries });
+        if (events.has('journal.measured'))
+          events.emit('journal.measured', {
+            operations: batch.length,
+            durationMs: performance.now() - sentAt,
+          });
         if (attempt > 0) options.onAvailability(true);
         answer(batch, result);
         return;

@@ -6,6 +6,7 @@ import { NonExistentWorkflowError } from '../errors/index.ts';
 import type { Queryable } from '../store/database.ts';
 import { flushWithin } from '../store/flush.ts';
 import type { MessagePart } from '../store/operations.ts';
+import type { SendEvent } from '../telemetry/events.ts';
 import type { Activation } from './activation.ts';
 import type { EngineHost } from './host.ts';
 import { record, type Recorded, replay, settle, stepPart } from './record.ts';
@@ -25,6 +26,22 @@ function keyedID(key: string): string {
   return `k${createHash('sha256').update(key).digest('base64url')}`;
 }
 
+/** Tells those who watch, and stores what they want to go with the message. */
+function announce(
+  host: EngineHost,
+  run: Activation | undefined,
+  { destination, topic }: SendRequest,
+): SendEvent | undefined {
+  if (!host.events.has('message.sending')) return undefined;
+  const event: SendEvent = { run, destination, topic };
+  host.events.emit('message.sending', event);
+  return event;
+}
+
+function sent(host: EngineHost, event: SendEvent | undefined, error?: unknown): void {
+  if (event !== undefined) host.events.emit('message.sent', Object.assign(event, { error }));
+}
+
 /** From outside: durable when it resolves. */
 export function sendFromOutside(host: EngineHost, request: SendRequest): Promise<void> {
   const id = request.idempotencyKey === undefined ? randomUUID() : keyedID(request.idempotencyKey);
@@ -36,19 +53,26 @@ export function sendFromOutside(host: EngineHost, request: SendRequest): Promise
     sender: null,
     park: request.park,
   };
+  const event = announce(host, undefined, request);
+  message.trace = event?.trace;
   return new Promise((resolve, reject) => {
+    const failed = (error: unknown): void => {
+      sent(host, event, error);
+      reject(error);
+    };
     host.journal.add({
       message,
-      giveUp: reject,
+      giveUp: failed,
       settle: (answer) => {
         if (answer?.outcome === 'missing') {
-          reject(new NonExistentWorkflowError(request.destination));
+          failed(new NonExistentWorkflowError(request.destination));
           return;
         }
+        sent(host, event);
         host.waits.poke(waitKeys.message(request.destination, request.topic));
         resolve();
       },
-      fail: reject,
+      fail: failed,
     });
   });
 }
@@ -72,6 +96,7 @@ export function sendFromWorkflow(
       return;
     }
     const step = stepPart({ kind: 'send', name, target: request.destination });
+    const event = announce(host, activation, request);
     record(host, {
       activation,
       stepID,
@@ -86,14 +111,20 @@ export function sendFromWorkflow(
         body: request.body,
         sender: activation.workflowID,
         park: request.park,
+        trace: event?.trace,
       },
       keep: false,
       deliver,
       reject,
-      written: () => host.waits.poke(waitKeys.message(request.destination, request.topic)),
+      written: () => {
+        sent(host, event);
+        host.waits.poke(waitKeys.message(request.destination, request.topic));
+      },
       refused: (answer) => {
         if (answer.outcome !== 'missing') return false;
-        const error = host.codec.encodeError(new NonExistentWorkflowError(request.destination));
+        const missing = new NonExistentWorkflowError(request.destination);
+        sent(host, event, missing);
+        const error = host.codec.encodeError(missing);
         record(host, { activation, stepID, keep: false, deliver, reject, step: { ...step, error } });
         return true;
       },
@@ -184,7 +215,14 @@ export async function sendWithin(
 ): Promise<void> {
   const id = request.idempotencyKey === undefined ? randomUUID() : keyedID(request.idempotencyKey);
   const { destination, topic, body, park } = request;
-  const message: MessagePart = { destination, id, topic, body, sender: null, park };
-  const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [{ message }]);
-  if (answers[0]?.outcome === 'missing') throw new NonExistentWorkflowError(destination);
+  const event = announce(host, undefined, request);
+  const message: MessagePart = { destination, id, topic, body, sender: null, park, trace: event?.trace };
+  try {
+    const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [{ message }]);
+    if (answers[0]?.outcome === 'missing') throw new NonExistentWorkflowError(destination);
+    sent(host, event);
+  } catch (error) {
+    sent(host, event, error);
+    throw error;
+  }
 }

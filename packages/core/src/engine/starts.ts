@@ -7,6 +7,7 @@ import { WorkflowConflictError, WorkflowIDInUseError } from '../errors/index.ts'
 import type { Queryable } from '../store/database.ts';
 import { flushWithin } from '../store/flush.ts';
 import type { Answer, StartPart } from '../store/operations.ts';
+import type { StartEvent } from '../telemetry/events.ts';
 import { Activation } from './activation.ts';
 import type { EngineHost } from './host.ts';
 import { record, type Recorded, replay, settle, stepPart } from './record.ts';
@@ -60,12 +61,35 @@ function startPart(
   };
 }
 
+/** Tells those who watch, and stores what they want to go with the workflow. */
+function announce(
+  host: EngineHost,
+  start: StartPart,
+  parent: Activation | undefined,
+  here: boolean,
+): StartEvent | undefined {
+  if (!host.events.has('workflow.starting')) return undefined;
+  const event: StartEvent = { workflowID: start.workflowID, workflowName: start.name, parent, here };
+  host.events.emit('workflow.starting', event);
+  start.trace = event.trace;
+  return event;
+}
+
+function announced(
+  host: EngineHost,
+  event: StartEvent | undefined,
+  outcome: StartEvent['outcome'],
+  error?: unknown,
+): void {
+  if (event !== undefined) host.events.emit('workflow.started', Object.assign(event, { outcome, error }));
+}
+
 /** Begins the body of what was just started here. */
 function activate(
   host: EngineHost,
   request: StartRequest,
   start: StartPart,
-  parent: Activation | undefined,
+  { parent, event }: { parent?: Activation; event: StartEvent | undefined },
 ): void {
   const { timeoutMs } = request;
   const deadline =
@@ -83,27 +107,33 @@ function activate(
     auth: request.auth,
     journal: [],
   });
-  host.run(activation, request.input);
+  host.run(activation, request.input, { start: event, trace: event?.trace });
 }
 
 /** A start from outside. Resolves once it is durable, or with what the policy says of the one that was there.
  *  `detached`: some other process runs it. */
 export function startFromOutside(host: EngineHost, request: StartRequest, detached = false): Promise<string> {
   const start = startPart(request, request.workflowID ?? randomUUID(), undefined, detached);
+  const event = announce(host, start, undefined, !detached);
   return new Promise((resolve, reject) => {
+    const failed = (error: unknown): void => {
+      announced(host, event, 'failed', error);
+      reject(error);
+    };
     host.journal.add({
       start,
-      giveUp: reject,
+      giveUp: failed,
       settle: (answer) => {
         try {
           if (answer !== undefined) judgeDuplicate(host, request, start, answer);
-          else if (!detached) activate(host, request, start, undefined);
+          announced(host, event, outcomeOf(answer));
+          if (answer === undefined && !detached) activate(host, request, start, { event });
           resolve(start.workflowID);
         } catch (error) {
-          reject(error);
+          failed(error);
         }
       },
-      fail: reject,
+      fail: failed,
     });
   });
 }
@@ -116,9 +146,21 @@ export async function startWithin(
   parent: Activation | undefined,
 ): Promise<string> {
   const start = startPart(request, request.workflowID ?? randomUUID(), parent, true);
-  const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [{ start }]);
-  if (answers[0] !== undefined) judgeDuplicate(host, request, start, answers[0]);
+  // Its caller is the code around it, be it a step.
+  const event = announce(host, start, undefined, false);
+  try {
+    const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [{ start }]);
+    if (answers[0] !== undefined) judgeDuplicate(host, request, start, answers[0]);
+    announced(host, event, outcomeOf(answers[0]));
+  } catch (error) {
+    announced(host, event, 'failed', error);
+    throw error;
+  }
   return start.workflowID;
+}
+
+function outcomeOf(answer: Answer | undefined): StartEvent['outcome'] {
+  return answer === undefined || answer.outcome === 'started' ? 'started' : 'existing';
 }
 
 /** `answer` says who has the id. Throws if the policy does not let the caller have that one. */
@@ -176,6 +218,7 @@ export function startChild(
     const write = (input: string | null) => {
       request.input = input;
       const start = startPart(request, childID, parent, false);
+      const event = announce(host, start, parent, true);
       record(host, {
         activation: parent,
         stepID,
@@ -186,12 +229,14 @@ export function startChild(
         reject,
         // One that was there before may have been claimed, or have ended, since; if nobody runs it, it is found.
         written: (answer) => {
-          if (answer === undefined) activate(host, request, start, parent);
+          announced(host, event, 'started');
+          if (answer === undefined) activate(host, request, start, { parent, event });
         },
         refused: (answer) => {
           if (answer.outcome !== 'exists') return false;
           const existing = JSON.parse(answer.detail ?? '{}') as { name: string; parent: string | null };
           if (existing.name === name && existing.parent === parent.workflowID) {
+            announced(host, event, 'existing');
             // Ours, from a run whose record was cut off by a resume: take it.
             record(host, {
               activation: parent,
@@ -201,7 +246,11 @@ export function startChild(
               reject,
               step: stepPart({ kind: 'start', name, childID }),
             });
-          } else recordFailure(new WorkflowConflictError(childID, existing.name, name));
+          } else {
+            const conflict = new WorkflowConflictError(childID, existing.name, name);
+            announced(host, event, 'failed', conflict);
+            recordFailure(conflict);
+          }
           return true;
         },
       });

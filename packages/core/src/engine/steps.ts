@@ -4,6 +4,7 @@
 import { checkName, type Duration, toMilliseconds } from '../codec/index.ts';
 import { ConfigurationError, MaxStepRetriesError, StepTimeoutError } from '../errors/index.ts';
 import type { StepKind, StepPart } from '../store/operations.ts';
+import type { EngineEvents, Surroundable } from '../telemetry/events.ts';
 import type { Activation } from './activation.ts';
 import type { EngineHost } from './host.ts';
 import { record, type Recorded, refused, replay, settle, stepPart } from './record.ts';
@@ -142,6 +143,8 @@ class StepRun {
   readonly #call: Call;
   readonly #errors: unknown[] = [];
   #startedAt = 0;
+  /** Of the first attempt that this process made. */
+  #firstStartedAt: number | undefined;
 
   constructor(host: EngineHost, activation: Activation, fn: (step: StepContext) => unknown, call: Call) {
     this.#host = host;
@@ -189,8 +192,9 @@ class StepRun {
     };
     const failed = (error: unknown) => {
       if (!close()) return;
-      this.#emit('step.ended', attempt, error);
+      this.#ended(attempt, error);
       if (context.wasInterruptedBy(error)) {
+        this.#settled(attempt, activation.cancellation);
         this.#call.reject(activation.cancellation);
         return;
       }
@@ -198,7 +202,7 @@ class StepRun {
     };
     const succeeded = (value: unknown) => {
       if (!close()) return;
-      this.#emit('step.ended', attempt);
+      this.#ended(attempt);
       let text: string | null;
       try {
         text = this.#host.codec.encode(value);
@@ -206,17 +210,19 @@ class StepRun {
         this.#fail(error, attempt);
         return;
       }
+      this.#settled(attempt);
       this.#write({ output: text }, attempt);
     };
     activation.running++;
     this.#startedAt = performance.now();
-    this.#emit('step.started', attempt);
+    this.#firstStartedAt ??= this.#startedAt;
+    const within = this.#started(attempt);
     if (policy.timeoutMs !== undefined) {
       timer = setTimeout(
         () => {
           const error = new StepTimeoutError(name, policy.timeoutMs as number, activation.workflowID);
           if (!close(error)) return;
-          this.#emit('step.ended', attempt, error);
+          this.#ended(attempt, error);
           this.#failed(error, attempt);
         },
         Math.min(policy.timeoutMs, 2 ** 31 - 1),
@@ -224,7 +230,11 @@ class StepRun {
     }
     let result: unknown;
     try {
-      result = this.#host.storage.run(scope, this.#fn, context);
+      const { storage } = this.#host;
+      result =
+        within === undefined
+          ? storage.run(scope, this.#fn, context)
+          : within(() => storage.run(scope, this.#fn, context));
     } catch (error) {
       failed(error);
       return;
@@ -259,6 +269,7 @@ class StepRun {
   #pause(attempt: number): void {
     const activation = this.#activation;
     if (activation.state !== 'running') {
+      this.#settled(attempt, activation.cancellation);
       if (activation.cancellation !== undefined) this.#call.reject(activation.cancellation);
       return;
     }
@@ -273,6 +284,7 @@ class StepRun {
     unsubscribe = activation.onAbort((reason) => {
       stop();
       activation.pausing--;
+      this.#settled(attempt, reason);
       if (activation.state === 'cancelled') this.#call.reject(reason);
     });
   }
@@ -315,6 +327,7 @@ class StepRun {
   }
 
   #fail(error: unknown, attempt: number): void {
+    this.#settled(attempt, error);
     this.#write({ error: this.#host.codec.encodeError(error) }, attempt);
   }
 
@@ -338,18 +351,30 @@ class StepRun {
     });
   }
 
-  #emit(event: 'step.started' | 'step.ended', attempt: number, error?: unknown): void {
-    if (!this.#host.events.has(event)) return;
+  #started(attempt: number): Surroundable['within'] {
+    const { events } = this.#host;
+    if (!events.has('step.started')) return undefined;
+    const event: EngineEvents['step.started'] = this.#event(attempt);
+    events.emit('step.started', event);
+    return event.within;
+  }
+
+  #ended(attempt: number, error?: unknown): void {
+    const { events } = this.#host;
+    if (events.has('step.ended')) events.emit('step.ended', { ...this.#event(attempt), error });
+  }
+
+  /** Nothing is tried any more. */
+  #settled(attempt: number, error?: unknown): void {
+    const { events } = this.#host;
+    if (this.#firstStartedAt === undefined || !events.has('step.settled')) return;
+    const durationMs = performance.now() - this.#firstStartedAt;
+    events.emit('step.settled', { ...this.#event(attempt), error, durationMs });
+  }
+
+  #event(attempt: number): EngineEvents['step.started'] {
     const { stepID, kind, name } = this.#call;
-    const { workflowID, registration } = this.#activation;
-    this.#host.events.emit(event, {
-      workflowID,
-      workflowName: registration.name,
-      stepID,
-      kind,
-      name,
-      attempt,
-      error,
-    });
+    const { workflowID, workflowName } = this.#activation;
+    return { run: this.#activation, workflowID, workflowName, stepID, kind, name, attempt };
   }
 }

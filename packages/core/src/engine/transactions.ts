@@ -11,6 +11,7 @@ import { CommitUnknownError } from '../store/database.ts';
 import { classifyTransactionFault } from '../store/faults.ts';
 import { flushWithin } from '../store/flush.ts';
 import type { Answer } from '../store/operations.ts';
+import type { EngineEvents } from '../telemetry/events.ts';
 import type { Activation } from './activation.ts';
 import type { Slot } from './delivery.ts';
 import type { EngineHost } from './host.ts';
@@ -92,28 +93,37 @@ async function execute<R>(
     const halt = activation.refusal();
     if (halt !== undefined) return halt;
   }
-  const event = () => ({
+  let attempt = 0;
+  const event = (): EngineEvents['step.started'] => ({
+    run: activation,
     workflowID: activation.workflowID,
-    workflowName: activation.registration.name,
+    workflowName: activation.workflowName,
     stepID,
     kind: 'transaction',
     name,
-    attempt: 1,
+    attempt,
   });
+  const settled = (error?: unknown): void => {
+    if (host.events.has('step.settled'))
+      host.events.emit('step.settled', { ...event(), error, durationMs: performance.now() - startedAt });
+  };
   activation.running++;
   const startedAt = performance.now();
   /** Places in the order that a COMMIT without an answer may have recorded: what comes after them waits until it is known. */
   const unknown: Slot[] = [];
   try {
-    for (let attempt = 0, conflicts = 0; ; attempt++) {
+    for (let conflicts = 0; ;) {
+      attempt++;
       if (activation.state !== 'running' && activation.state !== 'cancelled') return;
       let slot: Slot | undefined;
       let output: string | null = null;
       let kept: Answer | undefined;
       try {
-        if (host.events.has('step.started')) host.events.emit('step.started', event());
+        const started = event();
+        if (host.events.has('step.started')) host.events.emit('step.started', started);
         await host.database.transaction(call, async (tx) => {
-          const value = await body(host, activation, fn, tx, call);
+          const run = () => body(host, activation, fn, tx, call);
+          const value = await (started.within === undefined ? run() : started.within(run));
           output = host.codec.encode(value);
           if (host.events.has('step.ended')) host.events.emit('step.ended', event());
           if (call.readOnly) return;
@@ -126,6 +136,7 @@ async function execute<R>(
           });
           if (host.events.has('transaction.committing')) host.events.emit('transaction.committing', event());
         });
+        settled();
         if (call.readOnly) {
           recordResult(host, activation, call, { output, error: null }, startedAt);
           return;
@@ -144,6 +155,7 @@ async function execute<R>(
       } catch (error) {
         if (slot !== undefined && !(error instanceof CommitUnknownError)) activation.delivery.drop(slot);
         if (error instanceof Refusal) {
+          settled();
           const { at } = error.answer;
           const place = unknown.findIndex(({ seq }) => seq === at);
           refuse(host, activation, error.answer, call, unknown.splice(place, place < 0 ? 0 : 1)[0]);
@@ -151,12 +163,14 @@ async function execute<R>(
         }
         // Interrupted and rolled back: no result. A resume runs it again.
         if (activation.cancellation !== undefined && error === activation.cancellation) {
+          settled(error);
           call.reject(error);
           return;
         }
         if (slot !== undefined && error instanceof CommitUnknownError) unknown.push(slot);
         const fault = classifyTransactionFault(error);
         if (fault === 'refused') {
+          settled(error);
           recordResult(
             host,
             activation,
@@ -169,6 +183,7 @@ async function execute<R>(
         }
         if (fault === 'conflict' && ++conflicts >= MAX_CONFLICTS) {
           const given = new MaxStepRetriesError(name, [error], activation.workflowID);
+          settled(given);
           recordResult(
             host,
             activation,
@@ -179,7 +194,7 @@ async function execute<R>(
           );
           return;
         }
-        const pause = Math.min(MAX_PAUSE_MS, 5 * 2 ** Math.min(attempt, 9)) * (0.5 + Math.random());
+        const pause = Math.min(MAX_PAUSE_MS, 5 * 2 ** Math.min(attempt - 1, 9)) * (0.5 + Math.random());
         await new Promise((resolve) => setTimeout(resolve, pause));
       }
     }

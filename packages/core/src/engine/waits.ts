@@ -105,6 +105,8 @@ export class Wait {
   readonly #activation: Activation;
   readonly #stepID: number;
   readonly #options: WaitOptions;
+  /** When this run began to wait, by this machine's clock. */
+  readonly #since = Date.now();
   #again = false;
   #stopAlarm: (() => void) | undefined;
 
@@ -189,9 +191,7 @@ export class Wait {
         activation.pending--;
         if (answer?.outcome === 'value' || answer?.outcome === 'adopted') {
           this.#finish();
-          activation.delivery.resolve(slot, () =>
-            this.#options.deliver({ output: answer.output, error: answer.error, outcome: answer.detail }),
-          );
+          activation.delivery.resolve(slot, () => this.#deliver(answer));
           return;
         }
         activation.delivery.drop(slot);
@@ -226,6 +226,25 @@ export class Wait {
       return;
     }
     this.#sit();
+  }
+
+  #deliver({ output, error, detail }: Answer): void {
+    const { kind, target } = this.part;
+    if (kind !== 'recv') {
+      this.#options.deliver({ output, error, outcome: detail });
+      return;
+    }
+    const { events } = this.#host;
+    const timedOut = detail === 'timeout';
+    if (events.has('message.received'))
+      events.emit('message.received', {
+        run: this.#activation,
+        topic: target ?? '',
+        timedOut,
+        since: this.#since,
+        trace: timedOut ? undefined : (detail ?? undefined),
+      });
+    this.#options.deliver({ output, error, outcome: timedOut ? detail : null });
   }
 
   #sit(): void {

@@ -7,9 +7,10 @@ import type { Exchange, Reply } from './exchange.ts';
 import { healthRoutes } from './health.ts';
 import { hookRoutes } from './hooks.ts';
 import { httpContext } from './http-context.ts';
-import { type Admission, idempotent } from './idempotent.ts';
+import { idempotent } from './idempotent.ts';
 import { checkMount } from './mount-check.ts';
 import type { Defaults, IdempotencyOptions } from './options.ts';
+import { type ObservedAdmission, requestEvents } from './request-events.ts';
 import type { RouteTable } from './routes.ts';
 import { webhook, type WebhookOptions } from './webhook.ts';
 import { workflowRoutes, type WorkflowRoutesOptions } from './workflow-routes.ts';
@@ -17,7 +18,7 @@ import { workflowRoutes, type WorkflowRoutesOptions } from './workflow-routes.ts
 export type Handler<Req> = (exchange: Exchange<Req>) => Promise<Reply>;
 
 export interface PawlHttp<Req> {
-  idempotent(options?: IdempotencyOptions<Req>): (exchange: Exchange<Req>) => Promise<Admission>;
+  idempotent(options?: IdempotencyOptions<Req>): (exchange: Exchange<Req>) => Promise<ObservedAdmission>;
   endpoint<A extends unknown[], R, Value = R>(
     workflow: Workflow<A, R>,
     options: EndpointOptions<Req, A[0], Value>,
@@ -31,23 +32,28 @@ export interface PawlHttp<Req> {
 /** The routes over `pawl`, for a framework whose request type is `Req`. Adapters are the only callers. */
 export function createHttp<Req>(pawl: Pawl, defaults: Defaults<Req>): PawlHttp<Req> {
   const http = httpContext(pawl, defaults);
+  const observed = requestEvents<Req>(pawl);
   let locates = false;
   return {
-    idempotent: (options = {}) => idempotent(http, options),
+    idempotent: (options = {}) => observed.admission(idempotent(http, options)),
     endpoint: (workflow, options) => {
       locates = true;
-      return endpoint(http, workflow, options);
+      return observed.route(endpoint(http, workflow, options));
     },
-    webhook: (options) => webhook(http, options),
+    webhook: (options) => observed.webhook(options.name, webhook(http, options)),
     workflows: (options) =>
-      checkMount(workflowRoutes(http, options), http.workflowsPath, (found) => {
-        if (!locates) return;
-        pawl.logger.warn(
-          `http.workflows() was asked for ${found}, but the Location headers of http.endpoint() begin with ${http.workflowsPath}/. ` +
-            'Give { workflowsPath } the whole path under which clients reach those routes.',
-        );
-      }),
-    hooks: () => hookRoutes(http),
+      checkMount(
+        observed.table('api', http.workflowsPath, workflowRoutes(http, options)),
+        http.workflowsPath,
+        (found) => {
+          if (!locates) return;
+          pawl.logger.warn(
+            `http.workflows() was asked for ${found}, but the Location headers of http.endpoint() begin with ${http.workflowsPath}/. ` +
+              'Give { workflowsPath } the whole path under which clients reach those routes.',
+          );
+        },
+      ),
+    hooks: () => observed.table('webhook', http.hooksPath, hookRoutes(http)),
     health: () => healthRoutes(http),
   };
 }

@@ -22,6 +22,8 @@ export interface Exchange<Req> {
   readonly originalUrl: string;
   /** The path below the mount point, with a leading slash. */
   readonly localPath: string;
+  /** The route as it was declared (`/orders/:id`), once a router has matched it. */
+  readonly route?: (() => string | undefined) | undefined;
   /** What a body parser left; undefined before one ran. */
   getBody(): unknown;
   setBody(value: unknown): void;

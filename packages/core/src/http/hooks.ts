@@ -6,6 +6,7 @@ import { waitKeys } from '../engine/waits.ts';
 import { HookRejectedError } from '../errors/index.ts';
 import { answerHook, findHook, type HookOutcome } from '../store/hooks.ts';
 import { classifyFault } from '../store/faults.ts';
+import type { SendEvent } from '../telemetry/events.ts';
 import { bodyOf } from './admission.ts';
 import { digest } from './digest.ts';
 import { type Exchange, mediaType, type Reply } from './exchange.ts';
@@ -65,14 +66,20 @@ export function hookRoutes<Req>(http: HttpContext<Req>): RouteTable<Req> {
     const rejection = new HookRejectedError(hook.topic, given.value, hook.workflowID);
     // Ours is of no use to who reads it: it shows where the request came in.
     delete rejection.stack;
+    const { events } = runtime.engine;
+    const sending: SendEvent = { run: undefined, destination: hook.workflowID, topic: hook.topic };
+    if (events.has('message.sending')) events.emit('message.sending', sending);
     const answering = again(() =>
       answerHook(database, runtime.engine.executor, {
         tokenHash,
         answer: `${kind}:${digest([body ?? ''])}`,
         body: kind === 'resolved' ? body : null,
         error: kind === 'rejected' ? codec.encodeError(rejection) : null,
+        trace: sending.trace,
       }),
-    );
+    ).finally(() => {
+      if (events.has('message.sent')) events.emit('message.sent', sending);
+    });
     // Too late for this request, but not for the workflow.
     const answered = await within(DEADLINE_MS, answering.then(tell), () => undefined);
     if (answered.outcome === 'unknown') return notFound(exchange);

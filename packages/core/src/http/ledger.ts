@@ -14,6 +14,7 @@ import {
   type HttpSettleOutcome,
   httpRequests,
 } from '../store/http-requests.ts';
+import type { Emitter } from '../telemetry/events.ts';
 import { type Answer, storedHeaders } from './answer.ts';
 import { coalesce } from './coalesce.ts';
 import { leaseKeeper } from './lease-keeper.ts';
@@ -32,6 +33,16 @@ const SWEEP_EVERY_MS = 60_000;
 const SWEEP_LIMIT = 500;
 const CLAIM_BATCH = 64;
 const SETTLE_BATCH = 16; // records carry bodies
+
+/** What those who watch are told of a claim. */
+const OUTCOMES: Record<HttpClaimOutcome['kind'], string> = {
+  new: 'new',
+  retry: 'retried',
+  takeover: 'taken-over',
+  running: 'in-flight',
+  done: 'replayed',
+  mismatch: 'reused',
+};
 
 /** A key that is ours to answer. */
 export interface Claimed {
@@ -78,6 +89,7 @@ export function ledgerOf(pawl: Pawl): Ledger {
       requests: () => httpRequests(inside.database),
       // What is under way is still recorded while the instance stops.
       ongoing: () => httpRequests(inside.core.runtime?.database ?? inside.database),
+      events: inside.events,
       onError: (error) => pawl.logger.warn({ err: error }, 'The idempotency leases could not be renewed'),
     });
     ledgers.set(pawl, ledger);
@@ -90,10 +102,11 @@ interface LedgerOptions {
   readonly requests: () => HttpRequests;
   /** For what has been claimed. */
   readonly ongoing: () => HttpRequests;
+  readonly events: Emitter;
   readonly onError: (error: unknown) => void;
 }
 
-function createLedger({ requests, ongoing, onError }: LedgerOptions): Ledger {
+function createLedger({ requests, ongoing, events, onError }: LedgerOptions): Ledger {
   const mayBeOneItem = (error: unknown): boolean => classifyFault(error) === 'refused';
   const claimOne = coalesce<HttpClaim, HttpClaimOutcome>(
     (claims) => patiently(() => requests().claim(claims)),
@@ -155,6 +168,7 @@ function createLedger({ requests, ongoing, onError }: LedgerOptions): Ledger {
       });
       if (isOurs(outcome) && leaseMs !== null) keeper.hold({ id, owner, leaseMs });
       sweepNowAndThen();
+      if (events.has('request.keyed')) events.emit('request.keyed', { outcome: OUTCOMES[outcome.kind] });
       return { ...outcome, id, owner };
     },
 

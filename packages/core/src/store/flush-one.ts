@@ -5,6 +5,7 @@ import type { Lane } from './database.ts';
 import type { Operation } from './operations.ts';
 
 const START = `SELECT pawl.flush_one_start($1::text::bigint, $2::text, $3::text, $4::text::int, $5::text, $6::text, $7::text)`;
+const TRACED_START = `${START.slice(0, -1)}, $8::text)`;
 const STEP = `SELECT pawl.flush_one_step($1::text, $2::text::int, $3::text::int, $4::text::int, $5::text, $6::text, $7::text,
  $8::text, $9::text, $10::text::int, $11::text::float8)`;
 const END = `SELECT pawl.flush_one_end($1::text, $2::text::int, $3::text, $4::text, $5::text)`;
@@ -18,8 +19,10 @@ export async function flushOne(lane: Lane, executor: number, operation: Operatio
     return 'refused';
   if (start !== undefined) {
     if (fenced !== undefined || start.extra !== null) return 'refused';
-    const { workflowID, nonce, fence, name, version, input } = start;
-    return call(lane, START, [String(executor), workflowID, nonce, String(fence), name, version, input]);
+    const { workflowID, nonce, fence, name, version, input, trace } = start;
+    const params = [String(executor), workflowID, nonce, String(fence), name, version, input];
+    if (trace === undefined) return call(lane, START, params);
+    return call(lane, TRACED_START, [...params, trace]);
   }
   if (fenced === undefined) return 'refused';
   const { workflowID, fence, stepID, seq } = fenced;

@@ -29,7 +29,7 @@ const GROUPS = {
     'ms d',
   ],
   e: ['op i', 'wf t', 'key t', 'seq i', 'value t', 'once b'],
-  m: ['op i', 'destination t', 'id t', 'topic t', 'body t', 'sender t', 'park b'],
+  m: ['op i', 'destination t', 'id t', 'topic t', 'body t', 'sender t', 'park b', 'trace t'],
   z: ['op i', 'wf t', 'fence i', 'status t', 'output t', 'error t'],
   w: ['op i', 'wf t', 'step i', 'fence i', 'kind t', 'name t', 'target t', 'timeout d', 'seq i'],
   p: ['op i', 'wf t'],
@@ -120,7 +120,7 @@ function encode(
         start.name,
         start.version,
         start.input,
-        start.extra,
+        start.trace === undefined ? start.extra : withTrace(start.extra, start.trace),
       ]);
     }
     if (message) {
@@ -133,6 +133,7 @@ function encode(
         message.body,
         message.sender,
         message.park,
+        message.trace ?? null,
       ]);
     }
     if (fenced === undefined) continue;
@@ -206,9 +207,13 @@ function encode(
   return { text: statement(mask), params };
 }
 
+function withTrace(extra: string | null, trace: string): string {
+  return JSON.stringify({ ...(JSON.parse(extra ?? '{}') as object), trace });
+}
+
 /** A column that is NULL in every row is an empty array: unnest fills it up. */
 function textColumn(group: Group, index: number, column: (string | null)[]): string {
-  if (index === 0 || (group !== 's' && group !== 'n')) return textArray(column);
+  if (index === 0 || (group !== 's' && group !== 'n' && group !== 'm')) return textArray(column);
   for (const cell of column) if (cell !== null) return textArray(column);
   return '{}';
 }

@@ -53,6 +53,8 @@ export interface HookAnswer {
   readonly body: string | null;
   /** In the place of a body: `recv` rejects. */
   readonly error: string | null;
+  /** Given to whoever receives it. */
+  readonly trace: string | undefined;
 }
 
 export interface HookOutcome extends Aftermath {
@@ -69,8 +71,8 @@ export async function answerHook(
 ): Promise<HookOutcome> {
   const { rows } = await database.query<Record<'op' | 'outcome' | 'output' | 'detail', string | null>>(
     `SELECT op, outcome, output, detail
-     FROM pawl.answer_hook($1::bigint, $2::text, $3::text, $4::text, $5::text)`,
-    [executor, given.tokenHash, given.answer, given.body, given.error],
+     FROM pawl.answer_hook($1::bigint, $2::text, $3::text, $4::text, $5::text, $6::text)`,
+    [executor, given.tokenHash, given.answer, given.body, given.error, given.trace ?? null],
   );
   const said = rows.find(({ op }) => Number(op) === 0);
   return {

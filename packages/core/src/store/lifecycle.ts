@@ -32,6 +32,10 @@ export interface ClaimedWorkflow {
   user: string | null;
   roles: string | null;
   trace: string | null;
+  /** When it was first begun, by the database's clock. */
+  startedAt: number;
+  /** It ran before, here or elsewhere. */
+  rerun: boolean;
   journal: JournalRow[];
 }
 
@@ -133,6 +137,21 @@ function collect(
 
 function numeric(text: string | null | undefined): number | null {
   return text === null || text === undefined ? null : Number(text);
+}
+
+export interface TraceOfRun {
+  workflowID: string;
+  fence: number;
+  trace: string;
+}
+
+/** Stores what tracing wants to have back with the next claim. */
+export async function keepTraces(lane: Lane, traces: readonly TraceOfRun[]): Promise<void> {
+  await lane.call('SELECT pawl.keep_traces($1::text::text[], $2::text::int[], $3::text::text[])', [
+    textArray(traces.map(({ workflowID }) => workflowID)),
+    plainArray(traces.map(({ fence }) => fence)),
+    textArray(traces.map(({ trace }) => trace)),
+  ]);
 }
 
 /** Hints to send: 0 stands for any executor, -1 for those whose rows somebody holds. */

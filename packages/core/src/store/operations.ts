@@ -43,8 +43,10 @@ export interface StartPart {
   input: string | null;
   /** The caller chose the id, so somebody may have it. */
   chosen: boolean;
-  /** JSON with detached, timeout, deadline, parent, priority, user, roles, attributes, trace. */
+  /** JSON with detached, timeout, deadline, parent, priority, user, roles, attributes. */
   extra: string | null;
+  /** Kept with the row for those who claim it. */
+  trace?: string | undefined;
 }
 
 export type StepKind =
@@ -93,6 +95,8 @@ export interface MessagePart {
   body: string | null;
   sender: string | null;
   park: boolean;
+  /** Given to whoever receives it. */
+  trace?: string | undefined;
 }
 
 /** A capability URL. */

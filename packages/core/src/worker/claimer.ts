@@ -2,7 +2,7 @@
 
 import type { Engine } from '../engine/engine.ts';
 import type { Lane } from '../store/database.ts';
-import { claim, type ClaimedWorkflow } from '../store/lifecycle.ts';
+import { claim, type ClaimedWorkflow, keepTraces, type TraceOfRun } from '../store/lifecycle.ts';
 
 export interface Claimer {
   /** Something may be claimable. */
@@ -31,14 +31,13 @@ export function createClaimer(
   const tried = new Set<string>();
   let stopped = true;
 
-  const recover = (workflow: ClaimedWorkflow): void => {
+  const recover = (workflow: ClaimedWorkflow, traces: TraceOfRun[]): void => {
+    const { workflowID, fence } = workflow;
     try {
-      engine.recover(workflow);
+      const trace = engine.recover(workflow);
+      if (trace !== undefined) traces.push({ workflowID, fence, trace });
     } catch (error) {
-      engine.logger.error(
-        { workflowID: workflow.workflowID, err: error },
-        'A claimed workflow could not be begun',
-      );
+      engine.logger.error({ workflowID, err: error }, 'A claimed workflow could not be begun');
       onDoubt();
     }
   };
@@ -55,7 +54,10 @@ export function createClaimer(
       const claimed = await claim(lane, { executor, limit, served, anyVersion, blocked });
       // Nobody waits for it any more; it is handed back with the rest.
       if (stopped) return;
-      for (const workflow of claimed) recover(workflow);
+      const traces: TraceOfRun[] = [];
+      for (const workflow of claimed) recover(workflow, traces);
+      // Not awaited, and not tried again: the next run would be linked to an earlier one than its last.
+      if (traces.length > 0) keepTraces(lane, traces).catch(() => {});
       if (blocked) {
         // All of them, but each once: what is blocked again at once comes back behind the others.
         const seen = claimed.some(({ workflowID }) => tried.has(workflowID));
