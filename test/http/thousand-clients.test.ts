@@ -121,7 +121,7 @@ test('all are served over one listening connection, and leave nothing', { timeou
   const before = { timers: timers(), heap: heap() };
   const began = performance.now();
   const clients = connectAll(ids, CLIENTS);
-  await becomes(() => waiting() === waitingOf(CLIENTS));
+  await becomes(() => waiting() === waitingOf(CLIENTS), 80);
   await becomes(async () => (await waiters()) > 0);
   report(`${CLIENTS} clients waiting after ${Math.round(performance.now() - began)} ms`);
   // Let the last looks pass.
@@ -161,7 +161,7 @@ test('those who hang up leave nothing either', { timeout: 120_000 }, async () =>
   const before = timers();
   const number = CLIENTS * 0.4;
   const clients = connectAll(ids, number);
-  await becomes(() => waiting() === waitingOf(number));
+  await becomes(() => waiting() === waitingOf(number), 80);
   await becomes(async () => (await waiters()) > 0);
   for (const each of clients) each.abort();
   await Promise.allSettled(clients.map(({ answered }) => answered));
