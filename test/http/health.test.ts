@@ -14,14 +14,12 @@ import { becomes } from './telling.ts';
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 describe('health', () => {
-  const servers: Awaited<ReturnType<typeof serve>>[] = [];
   const stops: (() => Promise<unknown>)[] = [];
   let database: TestDatabase;
   beforeAll(async () => {
     database = await createDatabase();
   });
   afterEach(async () => {
-    for (const { close } of servers.splice(0)) close();
     for (const stop of stops.splice(0)) await stop();
   });
   afterAll(() => database.drop());
@@ -29,11 +27,11 @@ describe('health', () => {
   async function serve(pawl: Pawl, framework = frameworks[0] as Framework) {
     const server = framework.serve(pawl, { scope: 'global' }, (app) => app.health('/health'));
     await once(server.listen(0, '127.0.0.1'), 'listening');
+    stops.push(async () => server.close());
     const get = (path: string, method = 'GET'): Promise<Answer> =>
       ask(portOf(server), `/health/${path}`, { method });
-    const served = {
+    return {
       get,
-      close: () => server.close(),
       /** `ready`, or why not; alive in any case. */
       async says(): Promise<unknown> {
         expect(await get('live')).toMatchObject({ status: 200, text: '{"status":"live"}' });
@@ -47,8 +45,6 @@ describe('health', () => {
         return body.reason ?? body.status;
       },
     };
-    servers.push(served);
-    return served;
   }
 
   test.each(frameworks)('not before launch, not while stopping, not after: $name', async (framework) => {

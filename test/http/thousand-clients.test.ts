@@ -45,7 +45,7 @@ beforeAll(async () => {
   };
   here = await launch();
   elsewhere = await launch();
-  const routes = pawlExpress(here, {}).workflows({ authorize: () => true });
+  const routes = pawlExpress(here, { scope: 'global' }).workflows({ authorize: () => true });
   server = createServer(express().use('/workflows', routes)).listen(0, '127.0.0.1');
   await once(server, 'listening');
 });
