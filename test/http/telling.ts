@@ -39,9 +39,10 @@ export function registerTelling(app: AppUnderTest): Telling {
 }
 
 /** Resolves once it is so; a wait for what tells nobody of itself. */
-export async function becomes(is: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await is()); tries += 1) {
-    if (tries > 500) throw new Error(`It did not come to ${is}`);
+export async function becomes(is: () => boolean | Promise<boolean>, seconds = 25): Promise<void> {
+  const until = performance.now() + seconds * 1000;
+  while (!(await is())) {
+    if (performance.now() > until) throw new Error(`It did not come to ${is}`);
     await pause(10);
   }
 }

@@ -312,6 +312,16 @@ describeOnEach('workflow routes', (app: AppUnderTest) => {
     ]);
   });
 
+  test('a load balancer hears that it is live and ready', async () => {
+    app.serve((routes) => routes.health('/health'));
+    for (const path of ['live', 'ready'])
+      expect(await ask(portOf(app.server), `/health/${path}`)).toEqual({
+        status: 200,
+        headers: expect.objectContaining({ 'cache-control': 'no-store' }),
+        text: JSON.stringify({ status: path }),
+      });
+  });
+
   test('an error of authorize is the app’s', async () => {
     app.serve((routes) =>
       routes.workflows('/workflows', {

@@ -149,6 +149,19 @@ const calls: [string, () => { before?: string; call: string; answers?: number }]
         (SELECT count(*) FROM pawl.resume('{sleeper-7}', '{sleeper}', '{v}')), pawl.rouse('sleeper-8')`,
     }),
   ],
+  [
+    'a look of 50 streams of callers',
+    () => ({
+      call: `SELECT * FROM pawl.watch(99, true, '{}', '{}', '{}', ${fifty(`'sleeper-' || n`)}, ${fifty('0')})`,
+    }),
+  ],
+  [
+    'taking back 50 waiters of callers',
+    () => ({
+      before: `INSERT INTO pawl.waiter (target, kind, key, executor) SELECT s.id, 's', '', 99 FROM (${some('sleeper', 3000)}) s(id)`,
+      call: `SELECT pawl.unwatch(99, ${fifty(`'sleeper-' || n`)}, ${fifty(`'s'::text`)}, ${fifty(`''::text`)})`,
+    }),
+  ],
   ['a deletion', () => ({ call: `SELECT * FROM pawl.forget('{sleeper-7}')` })],
   [
     'a batch of each sweep',

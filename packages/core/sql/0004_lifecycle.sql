@@ -195,13 +195,18 @@ END $$;
 -- Callers who gave up. One whose waiter is being fired needs no deleting: that is done when it is passed on.
 CREATE FUNCTION pawl.unwatch(p_executor bigint, p_ids text[], p_kinds text[], p_keys text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  v_old pawl.waiter[];
 BEGIN
-  DELETE FROM pawl.waiter t WHERE (t.target, t.kind, t.key, t.workflow_id, t.executor) IN (
-    SELECT o.target, o.kind, o.key, o.workflow_id, o.executor
-    FROM unnest(p_ids, p_kinds, p_keys) u(id, kind, key)
-    JOIN pawl.waiter o ON o.target = u.id AND o.kind = u.kind AND o.key = u.key AND o.workflow_id = ''
-      AND o.executor = p_executor
-    FOR UPDATE OF o SKIP LOCKED);
+  SELECT coalesce(array_agg(o), '{}') INTO v_old FROM (
+    SELECT t.* FROM unnest(p_ids, p_kinds, p_keys) u(id, kind, key)
+    -- OFFSET 0: by the key of each, not all waiters of callers first, of which the planner expects few.
+    CROSS JOIN LATERAL (
+      SELECT * FROM pawl.waiter i WHERE i.target = u.id AND i.kind = u.kind AND i.key = u.key AND i.workflow_id = ''
+        AND i.executor = p_executor OFFSET 0 FOR UPDATE SKIP LOCKED) t) o;
+  DELETE FROM pawl.waiter t USING unnest(v_old) o
+  WHERE t.target = o.target AND t.kind = o.kind AND t.key = o.key AND t.workflow_id = o.workflow_id
+    AND t.executor = o.executor;
 END $$;
 
 -- Ends workflows that have not ended: cancelled by a caller, or (p_due) past their deadline. Names who ran them.
