@@ -4,6 +4,7 @@ import type { WebhookOptions } from '@pawl/core/http';
 import request from 'supertest';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { describeOnEach, gate } from './app-under-test.ts';
+import { collect } from './wire.ts';
 
 interface Order {
   readonly sku: string;
@@ -231,10 +232,3 @@ describeOnEach('the rules of endpoint', (app) => {
     expect(statements.slice(2)).toEqual(['http_claim']);
   });
 });
-
-function collect(response: request.Response, done: (error: Error | null, body: Buffer) => void): void {
-  const chunks: Buffer[] = [];
-  const stream = response as unknown as NodeJS.ReadableStream;
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-  stream.on('end', () => done(null, Buffer.concat(chunks)));
-}
