@@ -7,7 +7,7 @@ import { describeOnEach } from './app-under-test.ts';
 const CALLERS = ['ann', 'bob', 'an', 'n', 'ann:', ':ann', '5:ann', 'a%6en', 'ANN', 'global'];
 const KEYS = ['k', 'K', 'ann', '1', 'k/things'];
 const PATHS = ['/things', '/orders', '/things/k'];
-const REQUESTS = 150;
+const REQUESTS = 100;
 
 /** Linear congruential, enough to pick by. */
 function picker(seed: number) {
