@@ -1,21 +1,14 @@
 // Two server processes over one database, clients that try again, and a SIGKILL at random, again and again: each key is
 // worked on once and answered with one body. PAWL_KEYED_REQUESTS=2000 for the long form.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { Agent, request } from 'node:http';
-import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { createDatabase, type TestDatabase } from '@pawl/test-support';
-import { build } from 'esbuild';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Shop, shopProgram, type ShopProgram } from './shop-processes.ts';
 
 const REQUESTS = Number(process.env['PAWL_KEYED_REQUESTS'] ?? 300);
 const CLIENTS = 20;
-const PROGRAM = fileURLToPath(new URL('processes/keyed-shop.ts', import.meta.url));
-/** Where the program believes that it is: from here it finds the packages that core needs, and core's SQL files. */
-const HOME = fileURLToPath(new URL('../../packages/core/src/store/', import.meta.url));
 
 interface Answer {
   readonly status: number;
@@ -23,33 +16,13 @@ interface Answer {
   readonly headers: NodeJS.Dict<string | string[]>;
 }
 
-interface Shop {
-  readonly child: ChildProcess;
-  readonly port: number;
-}
-
 let database: TestDatabase;
 let client: pg.Client;
-let program = '';
+let program: ShopProgram;
 const agent = new Agent({ keepAlive: true });
-const children = new Set<ChildProcess>();
 
 beforeAll(async () => {
-  // One text starts in a quarter of the time that a loader of TypeScript takes.
-  const { outputFiles } = await build({
-    entryPoints: [PROGRAM],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    conditions: ['@pawl/source'],
-    external: ['pg', '@electric-sql/pglite', '@opentelemetry/api'],
-    banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-    },
-  });
-  program = outputFiles[0]?.text ?? '';
+  program = await shopProgram('keyed-shop.ts');
   database = await createDatabase();
   client = new pg.Client({ connectionString: database.url });
   client.on('error', () => undefined);
@@ -59,22 +32,10 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   agent.destroy();
-  for (const child of children) child.kill('SIGKILL');
+  program.killAll();
   await client.end();
   await database.drop();
 });
-
-async function startShop(framework: string): Promise<Shop> {
-  const child = spawn(process.execPath, ['--input-type=module', '-', framework, database.url], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    cwd: HOME,
-  });
-  children.add(child);
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(program);
-  const [port] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
-  return { child, port: Number(port) };
-}
 
 /** One try. Undefined: no answer, or none within the patience of this client. */
 function ask(port: number, path: string, key: string, patienceMs: number): Promise<Answer | undefined> {
@@ -97,7 +58,9 @@ function ask(port: number, path: string, key: string, patienceMs: number): Promi
 
 test(`${REQUESTS} keyed requests while servers are killed: each key once, one body for each key`, async () => {
   const frameworks = ['express5', 'koa3'];
-  const shops: Shop[] = await Promise.all(frameworks.map(startShop));
+  const startShop = (which: number): Promise<Shop> =>
+    program.start(frameworks[which % 2] as string, database.url);
+  const shops: Shop[] = await Promise.all([0, 1].map(startShop));
   const killed = new Set<number>();
   const bodies = new Map<string, Set<string>>();
   const pathOf = (key: string): string => (key.startsWith('order') ? '/orders' : '/wrapped');
@@ -142,14 +105,12 @@ test(`${REQUESTS} keyed requests while servers are killed: each key once, one bo
   async function killNowAndThen(): Promise<void> {
     for (let kills = 0; working > 0; kills += 1) {
       // The next one is there already: two processes at most times, one at some.
-      const next = await startShop(frameworks[kills % 2] as string);
+      const next = await startShop(kills);
       await pause(Math.random() * 500);
       const which = Math.floor(Math.random() * shops.length);
-      const { child } = shops[which] as Shop;
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-      killed.add(child.pid as number);
-      children.delete(child);
+      const shop = shops[which] as Shop;
+      await shop.kill();
+      killed.add(shop.pid);
       await pause(Math.random() * 200);
       shops[which] = next;
     }
