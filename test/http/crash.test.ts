@@ -1,25 +1,18 @@
 // A process is killed in the middle of a request; the client sends the request again to the next one.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { createDatabase, type TestDatabase } from '@pawl/test-support';
 import pg from 'pg';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-
-interface Shop {
-  readonly url: string;
-  kill(): Promise<void>;
-}
+import { type Shop, shopProgram, type ShopProgram } from './shop-processes.ts';
 
 describe.each(['express5', 'koa3'])('when the process dies, %s', (framework) => {
   let database: TestDatabase;
   let client: pg.Client;
-  const children = new Set<ChildProcess>();
+  let program: ShopProgram;
 
   beforeAll(async () => {
+    program = await shopProgram('shop.ts');
     database = await createDatabase();
     client = new pg.Client({ connectionString: database.url });
     client.on('error', () => undefined);
@@ -27,30 +20,12 @@ describe.each(['express5', 'koa3'])('when the process dies, %s', (framework) => 
     await client.query('CREATE TABLE work (id integer GENERATED ALWAYS AS IDENTITY, what text)');
   });
   afterAll(async () => {
-    for (const child of children) child.kill('SIGKILL');
+    program.killAll();
     await client.end();
     await database.drop();
   });
 
-  async function startShop(): Promise<Shop> {
-    const file = fileURLToPath(new URL('processes/shop.ts', import.meta.url));
-    const flags = ['--import', 'tsx', '--conditions=@pawl/source'];
-    const child = spawn(process.execPath, [...flags, file, framework, database.url], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    children.add(child);
-    const lines = createInterface({ input: child.stdout });
-    const [port] = (await once(lines, 'line')) as [string];
-    return {
-      url: `http://127.0.0.1:${port}`,
-      async kill() {
-        child.kill('SIGKILL');
-        await once(child, 'exit');
-        children.delete(child);
-      },
-    };
-  }
-
+  const startShop = (): Promise<Shop> => program.start(framework, database.url);
   const count = async (what: string): Promise<number> => {
     const { rows } = await client.query<{ count: string }>('SELECT count(*) FROM work WHERE what = $1', [
       what,
@@ -71,7 +46,7 @@ describe.each(['express5', 'koa3'])('when the process dies, %s', (framework) => 
         () => 'cut',
       );
       while ((await count('charge')) === charged) await pause(20);
-      await pause(300);
+      await pause(100);
       await first.kill();
       expect(await cut).toBe('cut');
 

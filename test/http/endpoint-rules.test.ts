@@ -3,7 +3,10 @@ import type { Workflow } from '@pawl/core';
 import type { WebhookOptions } from '@pawl/core/http';
 import request from 'supertest';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { internals } from '../../packages/core/src/app/internals.ts';
+import { httpRequests } from '../../packages/core/src/store/http-requests.ts';
 import { describeOnEach, gate } from './app-under-test.ts';
+import { collect } from './wire.ts';
 
 interface Order {
   readonly sku: string;
@@ -230,11 +233,25 @@ describeOnEach('the rules of endpoint', (app) => {
     await app.post('/orders', key, order).expect(200);
     expect(statements.slice(2)).toEqual(['http_claim']);
   });
-});
 
-function collect(response: request.Response, done: (error: Error | null, body: Buffer) => void): void {
-  const chunks: Buffer[] = [];
-  const stream = response as unknown as NodeJS.ReadableStream;
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-  stream.on('end', () => done(null, Buffer.concat(chunks)));
-}
+  test('a key whose client never came back is forgotten a month after its workflow has ended, not before', async () => {
+    app.serve((routes) => routes.endpoint('/orders', slow));
+    const key = newKey();
+    const { body } = await app.post('/orders', key, order).set('Prefer', 'respond-async').expect(202);
+    const id = String(body.workflowID).split('-').slice(1, -1).join('-');
+    const month = 30 * 24 * 60 * 60_000;
+    const swept = async () => {
+      await httpRequests(internals(app.pawl).database).sweep(1000, month);
+      return (await app.sql('SELECT FROM pawl.http_request WHERE id = $1', [id])).length === 0;
+    };
+    const age = (table: string, column: string, key: string) =>
+      app.sql(`UPDATE pawl.${table} SET ${column} = now() - interval '31 days' WHERE id = $1`, [key]);
+    await age('http_request', 'created_at', id);
+    expect(await swept()).toBe(false);
+    hold.open();
+    await app.pawl.retrieveWorkflow(String(body.workflowID)).getResult();
+    expect(await swept()).toBe(false);
+    await age('workflow', 'completed_at', String(body.workflowID));
+    expect(await swept()).toBe(true);
+  });
+});

@@ -102,7 +102,7 @@ describeOnEach('endpoint', (app) => {
     app.serve((routes) => routes.endpoint('/orders', slow));
     const key = newKey();
     const requests = [1, 2, 3].map(() => app.post('/orders', key, order).then((response) => response));
-    await pause(150);
+    await pause(40);
     hold.open();
     const responses = await Promise.all(requests);
     expect(responses.map((response) => response.text)).toEqual(['"done"', '"done"', '"done"']);
@@ -113,7 +113,7 @@ describeOnEach('endpoint', (app) => {
 
   test('after waitSeconds the first is told where to look, and a second that the key is in flight', async () => {
     hold = gate();
-    app.serve((routes) => routes.endpoint('/orders', slow, { waitSeconds: 0.2 }));
+    app.serve((routes) => routes.endpoint('/orders', slow, { waitSeconds: 0.05 }));
     const key = newKey();
     const first = await app.post('/orders', key, order).expect(202);
     const second = await app.post('/orders', key, order).expect(409);
@@ -124,7 +124,7 @@ describeOnEach('endpoint', (app) => {
       .post('/orders', key, order)
       .set('Prefer', 'wait=20')
       .then((response) => response);
-    await pause(100);
+    await pause(20);
     hold.open();
     const third = await waiting;
     expect(third.body).toBe('done');

@@ -79,13 +79,13 @@ export interface Framework {
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
 
 /** For cases that put an app together by hand. */
-const expresses = [
+export const expresses = [
   { name: 'express5', express: express5 },
   { name: 'express4', express: express4 },
 ] as const;
 
 /** The newest and the oldest versions that the adapter takes. */
-const koas: readonly { name: string; Koa: typeof Koa3; KoaRouter: typeof KoaRouter15 }[] = [
+export const koas: readonly { name: string; Koa: typeof Koa3; KoaRouter: typeof KoaRouter15 }[] = [
   { name: 'koa3', Koa: Koa3, KoaRouter: KoaRouter15 },
   { name: 'koa2', Koa: Koa2, KoaRouter: KoaRouter12 },
 ];

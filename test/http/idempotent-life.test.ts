@@ -83,15 +83,6 @@ describeOnEach('idempotent, in the long run', (app) => {
     },
   );
 
-  test('a body over the limit is 413, and the key is still free', async () => {
-    handle(() => ({ json: {} }), { maxBodyBytes: 100 });
-    const key = newKey();
-    const refused = await post(key, { text: 'x'.repeat(200) }).expect(413);
-    expect(refused.body.code).toBe('body-too-large');
-    await post(key).expect(200);
-    expect(runs).toBe(1);
-  });
-
   test('a large response goes out whole; a retry is told, and does not run', async () => {
     handle(() => ({ text: 'x'.repeat(300 * 1024) }));
     const key = newKey();
@@ -107,7 +98,7 @@ describeOnEach('idempotent, in the long run', (app) => {
     handle(({ outgoing }) => {
       outgoing.writeHead(200, { 'Content-Type': 'text/event-stream' });
       outgoing.write('data: 1\n\n');
-      setTimeout(() => outgoing.end('data: 2\n\n'), 200);
+      setTimeout(() => outgoing.end('data: 2\n\n'), 30);
       return { raw: true };
     });
     const key = newKey();
@@ -116,16 +107,6 @@ describeOnEach('idempotent, in the long run', (app) => {
     expect(first.text).toBe('data: 1\n\ndata: 2\n\n');
     expect((await post(key).expect(409)).body.code).toBe('response-unavailable');
     expect(runs).toBe(1);
-  });
-
-  test('a client that has gone finds the answer when it comes back', async () => {
-    handle(async () => (await pause(200), { status: 201, json: { run: runs } }));
-    const key = newKey();
-    await expect(post(key).timeout(60)).rejects.toThrow(/[Tt]imeout/);
-    await pause(300);
-    const again = await post(key).expect(201);
-    expect(again.body).toEqual({ run: 1 });
-    expect(again.headers['idempotent-replayed']).toBe('true');
   });
 
   test('after its retention a key is new, and so are its workflows', async () => {
@@ -157,7 +138,7 @@ describeOnEach('idempotent, in the long run', (app) => {
     );
     const key = newKey();
     const first = post(key).then((response) => response);
-    await pause(150);
+    await expect.poll(() => runs).toBe(1);
     await post(key).expect(409);
     await app.sql(
       `UPDATE pawl.http_request SET lease_until = now() - interval '1 second' WHERE state = 'running'`,

@@ -24,6 +24,7 @@ CREATE TABLE pawl.http_request (
   body          bytea
 ) WITH (fillfactor = 85);
 CREATE INDEX http_request_expired ON pawl.http_request (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX http_request_running ON pawl.http_request (created_at) WHERE state = 'running';
 
 CREATE TYPE pawl.http_outcome AS (
   item         integer,
@@ -182,16 +183,33 @@ BEGIN
   END LOOP;
 END $$;
 
--- Deletes what has outlived its retention, some rows at a time.
-CREATE FUNCTION pawl.http_sweep(p_limit integer) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
+-- Deletes what has outlived its retention, some rows at a time; and, if asked to (p_abandoned, ms), what runs no more and
+-- nobody has asked for since: its process died, or its workflow ended after the client had been told to look elsewhere.
+CREATE FUNCTION pawl.http_sweep(p_limit integer, p_abandoned float8) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_now   timestamptz := pawl.clock();
+  v_old   timestamptz := v_now - p_abandoned * interval '1 millisecond';
   v_count integer;
+  v_more  integer;
 BEGIN
   DELETE FROM pawl.http_request WHERE id IN (
     SELECT r.id FROM pawl.http_request r WHERE r.expires_at <= v_now
     ORDER BY r.expires_at LIMIT p_limit FOR UPDATE SKIP LOCKED
   );
   GET DIAGNOSTICS v_count = ROW_COUNT;
-  RETURN v_count;
+  IF v_old IS NULL THEN
+    RETURN v_count;
+  END IF;
+  DELETE FROM pawl.http_request WHERE id IN (
+    SELECT r.id FROM pawl.http_request r
+    WHERE r.state = 'running' AND r.created_at <= v_old AND CASE
+      WHEN r.lease_until IS NOT NULL THEN r.lease_until <= v_old
+      ELSE NOT EXISTS (
+        SELECT FROM pawl.workflow w WHERE w.id = 'http-' || r.id || '-' || r.generation
+          AND (w.completed_at IS NULL OR w.completed_at > v_old)
+      ) END
+    ORDER BY r.created_at LIMIT p_limit FOR UPDATE OF r SKIP LOCKED
+  );
+  GET DIAGNOSTICS v_more = ROW_COUNT;
+  RETURN v_count + v_more;
 END $$;

@@ -24,7 +24,7 @@ async function did(what: string): Promise<number> {
 const checkout = pawl.registerWorkflow(
   async (order: { sku: string }) => {
     const charge = await pawl.runStep(() => did('charge'), { name: 'charge' });
-    await pawl.runStep(() => pause(1_000), { name: 'pack' });
+    await pawl.runStep(() => pause(600), { name: 'pack' });
     const shipment = await pawl.runStep(() => did('ship'), { name: 'ship' });
     return { sku: order.sku, charge, shipment };
   },

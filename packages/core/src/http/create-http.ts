@@ -30,8 +30,9 @@ export interface PawlHttp<Req> {
 }
 
 /** The routes over `pawl`, for a framework whose request type is `Req`. Adapters are the only callers. */
-export function createHttp<Req>(pawl: Pawl, defaults: Defaults<Req>): PawlHttp<Req> {
-  const http = httpContext(pawl, defaults);
+export function createHttp<Req>(pawl: Pawl, defaults: Defaults<Req> | undefined): PawlHttp<Req> {
+  // What JavaScript leaves out is missed by the routes that need it.
+  const http = httpContext(pawl, defaults ?? ({} as Defaults<Req>));
   const observed = requestEvents<Req>(pawl);
   let locates = false;
   return {

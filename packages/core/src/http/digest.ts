@@ -17,7 +17,7 @@ export function requestID(request: { scope: string; method: string; path: string
   return digest(['request', request.scope, request.method, request.path, request.key]);
 }
 
-/** The id of the workflow that a key starts; `generation` names the life of the key after its last retention. */
+/** The id of the workflow that a key starts (http_sweep makes it too); `generation` names the life of the key after its last retention. */
 export function derivedWorkflowID(id: string, generation: number): string {
-  return `http-${id}-${generation.toString(36)}`;
+  return `http-${id}-${generation}`;
 }

@@ -11,7 +11,7 @@ export type ParsedKey =
 const MAX_LENGTH = 255;
 const QUOTED = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"[ \t]*(.*)$/;
 const BARE_ITEM =
-  '(?:"(?:[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]|\\\\["\\\\])*"|[A-Za-z*][!#$%&\'*+\\-.^_`|~0-9A-Za-z:/]*|-?[0-9]{1,15}(?:\\.[0-9]{1,3})?|:[A-Za-z0-9+/=]*:|\\?[01])';
+  '(?:"(?:[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]|\\\\["\\\\])*"|[A-Za-z*][!#$%&\'*+\\-.^_`|~0-9A-Za-z:/]*|-?(?:[0-9]{1,12}\\.[0-9]{1,3}|[0-9]{1,15})|:[A-Za-z0-9+/=]*:|\\?[01])';
 const PARAMETERS = new RegExp(`^(?:[ \\t]*;[ ]*[a-z*][a-z0-9_\\-.*]*(?:=${BARE_ITEM})?)*[ \\t]*$`);
 // Visible ASCII, but nothing that has a meaning of its own in a structured field.
 const TOKEN = /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+$/;
@@ -25,7 +25,7 @@ const TOKEN = /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+$/;
 export function parseIdempotencyKey(values: readonly string[], format: KeyFormat): ParsedKey {
   if (values.length === 0) return { kind: 'missing' };
   if (values.length > 1) return invalid('The header came more than once.');
-  const value = (values[0] as string).replace(/^[ \t]+|[ \t]+$/g, '');
+  const value = withoutSpaceAround(values[0] as string);
   if (value === '') return invalid('The key is empty.');
 
   let key: string;
@@ -50,6 +50,16 @@ export function parseIdempotencyKey(values: readonly string[], format: KeyFormat
   if (key.length === 0) return invalid('The key is empty.');
   if (key.length > MAX_LENGTH) return invalid(`The key is longer than ${MAX_LENGTH} characters.`);
   return { kind: 'key', key };
+}
+
+/** By hand: a regular expression looks at each run of spaces from each of its spaces, a second of work in one header. */
+function withoutSpaceAround(text: string): string {
+  const isSpace = (at: number): boolean => text[at] === ' ' || text[at] === '\t';
+  let start = 0;
+  let end = text.length;
+  while (start < end && isSpace(start)) start += 1;
+  while (end > start && isSpace(end - 1)) end -= 1;
+  return text.slice(start, end);
 }
 
 function invalid(detail: string): ParsedKey {

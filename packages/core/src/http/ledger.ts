@@ -31,6 +31,9 @@ const LATE_SETTLE_PAUSE_MS = 3_000;
 const LOOK_EVERY_MS = 500;
 const SWEEP_EVERY_MS = 60_000;
 const SWEEP_LIMIT = 500;
+/** Once in so many sweeps, what nobody has asked for in a month. */
+const SWEEPS_FOR_ABANDONED = 60;
+const ABANDONED_MS = 30 * 24 * 60 * 60_000;
 const CLAIM_BATCH = 64;
 const SETTLE_BATCH = 16; // records carry bodies
 
@@ -127,12 +130,15 @@ function createLedger({ requests, ongoing, events, onError }: LedgerOptions): Le
   const keeper = leaseKeeper((leases) => ongoing().renew(leases), onError);
   const waiting = waitingRequests();
   let sweptAt = 0;
+  let sweeps = 0;
 
   function sweepNowAndThen(): void {
     if (Date.now() - sweptAt < SWEEP_EVERY_MS) return;
     sweptAt = Date.now();
+    const abandoned = sweeps % SWEEPS_FOR_ABANDONED === 0 ? ABANDONED_MS : undefined;
+    sweeps += 1;
     requests()
-      .sweep(SWEEP_LIMIT)
+      .sweep(SWEEP_LIMIT, abandoned)
       .catch(() => undefined);
   }
 

@@ -12,3 +12,11 @@ test.each([
 ])('%j', (values, expected) => {
   expect(parsePrefer(values)).toEqual(expected);
 });
+
+test('a header as long as a server takes it is read at once', () => {
+  const long = ' '.repeat(64_000);
+  expect(parsePrefer([`wait=${long}"a`, `${long}=${long}`, `respond-async${long};${long}`])).toEqual({
+    respondAsync: true,
+    wait: undefined,
+  });
+});

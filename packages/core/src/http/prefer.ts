@@ -12,11 +12,14 @@ export function parsePrefer(values: readonly string[]): Preferences {
   let respondAsync = false;
   let wait: number | undefined;
   for (const preference of values.join(',').split(',')) {
-    const match = /^\s*([A-Za-z-]+)\s*(?:=\s*"?([^";]*)"?\s*)?(?:;.*)?$/.exec(preference);
-    const name = match?.[1]?.toLowerCase();
+    const [given = ''] = preference.split(';', 1);
+    const cut = given.indexOf('=');
+    const name = (cut < 0 ? given : given.slice(0, cut)).trim().toLowerCase();
+    const value = cut < 0 ? '' : given.slice(cut + 1).trim();
     if (name === 'respond-async') respondAsync = true;
-    if (name === 'wait' && wait === undefined && /^\d{1,9}$/.test(match?.[2] ?? ''))
-      wait = Number(match?.[2]);
+    // The first one counts (RFC 7240, 2).
+    if (name === 'wait' && wait === undefined && /^(\d{1,9}|"\d{1,9}")$/.test(value))
+      wait = Number(value.replaceAll('"', ''));
   }
   return { respondAsync, wait };
 }

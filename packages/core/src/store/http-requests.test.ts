@@ -147,11 +147,21 @@ describe.each([
     expect(new Set(lives).size).toBe(3);
   });
 
-  test('what runs is never swept', async () => {
+  test('what runs is never swept; what ran, and nobody asked for in a month, is', async () => {
+    const month = 30 * 24 * 60 * 60_000;
     await claim(claimOf('i', { leaseMs: 10 }));
-    await pass(1e9);
-    await requests.sweep(1000);
+    await pass(month - 1_000);
+    await requests.sweep(1000, month);
     expect(await claim(claimOf('i'))).toMatchObject({ kind: 'takeover' });
+    const lease = { id: 'i', owner: claimOf('i').owner, leaseMs: 10 };
+    await pass(month);
+    await requests.renew([lease]);
+    await requests.sweep(1000, month);
+    expect(await claim(claimOf('i'))).not.toMatchObject({ kind: 'new' });
+    await pass(month + 1e6);
+    expect(await requests.sweep(1000)).toBe(0);
+    await requests.sweep(1000, month);
+    expect(await claim(claimOf('i'))).toMatchObject({ kind: 'new' });
   });
 
   test('batches answer in the order of the questions, bodies included', async () => {

@@ -62,8 +62,11 @@ export interface HttpRequests {
   /** Gives the ids that are no longer held. */
   renew(leases: readonly HttpLease[]): Promise<string[]>;
   settle(settlements: readonly HttpSettlement[]): Promise<HttpSettleOutcome[]>;
-  /** Deletes expired records, at most `limit`, and says how many. */
-  sweep(limit: number): Promise<number>;
+  /**
+   * Deletes expired records, at most `limit`, and says how many. With `abandonedMs` also those that ran until so long ago
+   * and that nobody has asked for since.
+   */
+  sweep(limit: number, abandonedMs?: number): Promise<number>;
 }
 
 interface OutcomeRow {
@@ -135,9 +138,10 @@ export function httpRequests(database: Database): HttpRequests {
       return restored(rows, order, settleOutcome);
     },
 
-    async sweep(limit) {
-      const { rows } = await database.query<{ count: number }>('SELECT pawl.http_sweep($1) AS count', [
+    async sweep(limit, abandonedMs) {
+      const { rows } = await database.query<{ count: number }>('SELECT pawl.http_sweep($1, $2) AS count', [
         limit,
+        abandonedMs ?? null,
       ]);
       return rows[0]?.count ?? 0;
     },
