@@ -1,6 +1,8 @@
 // Webhooks beside body parsers: the signature is over the bytes as they came. Whatever is in front, the answer is about
 // the signature only if the bytes are there; else it says which parser is in the way and what to do.
+import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { bodyParser } from '@koa/bodyparser';
 import KoaRouter from '@koa/router';
 import { Pawl } from '@pawl/core';
@@ -11,7 +13,7 @@ import express5, { type RequestHandler } from 'express';
 import express4 from 'express4';
 import Koa, { type Middleware } from 'koa';
 import request from 'supertest';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { SECRET, signed } from './webhook-sender.ts';
 
 let pawl: Pawl;
@@ -234,6 +236,129 @@ describe('Koa', () => {
     listen(app.callback());
     await post().expect(418, 'no such order');
     expect(errors[0]).toBe(thrown);
+  });
+});
+
+/** A request as it goes over the wire; the first answer's status. `cut`: the client goes after what it has sent. */
+function wire(parts: readonly (string | Buffer)[], { cut = false } = {}): Promise<number | 'cut'> {
+  return new Promise((resolve, reject) => {
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    socket.setNoDelay(true);
+    let answer = '';
+    socket.on('data', (data) => {
+      answer += data.toString('latin1');
+      const status = /^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1];
+      if (status === undefined || status === '100') return;
+      resolve(Number(status));
+      socket.destroy();
+    });
+    socket.on('error', reject);
+    socket.on('close', () => resolve('cut'));
+    const send = (index: number): void => {
+      const part = parts[index];
+      if (part !== undefined) socket.write(part, () => setImmediate(send, index + 1));
+      else if (cut) socket.destroy();
+    };
+    send(0);
+  });
+}
+
+describe('over the wire', () => {
+  const seen: unknown[] = [];
+  const head = (headers: Record<string, string>, more: string[] = []): string =>
+    [
+      'POST /hooks HTTP/1.1',
+      'Host: shop',
+      'Content-Type: application/json',
+      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+      ...more,
+      '\r\n',
+    ].join('\r\n');
+  const length = `Content-Length: ${Buffer.byteLength(BODY)}`;
+  const chunk = (text: string): Buffer =>
+    Buffer.concat([Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n`), Buffer.from(`${text}\r\n`)]);
+
+  beforeEach(async () => {
+    seen.length = 0;
+    listen(express5().post('/hooks', pawlExpress(pawl).webhook({ ...options(seen), maxBodyBytes: 200 })));
+    await once(server, 'listening');
+  });
+
+  test('a body that comes byte by byte, or in chunks, is as one that comes at once', async () => {
+    const bytes = [...Buffer.from(BODY)].map((byte) => Buffer.of(byte));
+    expect(await wire([head(signed(BODY), [length]), ...bytes])).toBe(200);
+    const chunks = [BODY.slice(0, 5), BODY.slice(5)].map(chunk);
+    expect(await wire([head(signed(BODY), ['Transfer-Encoding: chunked']), ...chunks, '0\r\n\r\n'])).toBe(
+      200,
+    );
+    expect(seen).toEqual([JSON.parse(BODY), JSON.parse(BODY)]);
+  });
+
+  test('one that is too large is 413, said before it comes or found on the way', async () => {
+    const large = JSON.stringify('x'.repeat(500));
+    expect(await wire([head(signed(large), [`Content-Length: ${large.length}`])])).toBe(413);
+    const chunks = [large.slice(0, 150), large.slice(150)].map(chunk);
+    expect(await wire([head(signed(large), ['Transfer-Encoding: chunked']), ...chunks, '0\r\n\r\n'])).toBe(
+      413,
+    );
+    expect(seen).toEqual([]);
+  });
+
+  test('a sender that goes away in the middle leaves nothing, and the next one is served', async () => {
+    expect(await wire([head(signed(BODY), [length]), BODY.slice(0, 9)], { cut: true })).toBe('cut');
+    expect(await wire([head(signed(BODY), [length]), BODY])).toBe(200);
+    expect(seen).toHaveLength(1);
+  });
+
+  test('a header of the signature that comes twice is 401, whichever of both is right', async () => {
+    const right = signed(BODY);
+    for (const name of Object.keys(right)) {
+      const other = name === 'webhook-signature' ? 'v1,AAAA' : '1';
+      for (const pair of [
+        [right[name], other],
+        [other, right[name]],
+      ]) {
+        const headers = { ...right, [name]: pair[0] as string };
+        expect([name, await wire([head(headers, [`${name}: ${pair[1]}`, length]), BODY])]).toEqual([
+          name,
+          401,
+        ]);
+      }
+    }
+    expect(seen).toEqual([]);
+  });
+
+  test('500 deliveries with something changed at random: none is taken', async () => {
+    let state = 42;
+    const below = (limit: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
+      return (state >>> 8) % limit;
+    };
+    const letters = 'abcXYZ019+/=,. v1-';
+    const change = (text: string): string => {
+      const at = below(text.length);
+      const letter = letters[below(letters.length)] as string;
+      return below(2) === 0
+        ? text.slice(0, at) + letter + text.slice(at + 1)
+        : text.slice(0, at) + letter + text.slice(at);
+    };
+    const statuses = new Map<number, number>();
+    for (let n = 0; n < 500;) {
+      const right = signed(BODY);
+      const headers = { ...right };
+      let body = BODY;
+      const names = Object.keys(headers);
+      const name = names[below(names.length + 1)];
+      if (name === undefined) body = change(body);
+      else headers[name] = change(headers[name] as string);
+      // White space around a header's value is no part of it.
+      if (body === BODY && names.every((each) => headers[each]?.trim() === right[each])) continue;
+      n += 1;
+      const { status } = await post(body, undefined, BODY).set(headers);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    }
+    expect([...statuses]).toEqual([[401, 500]]);
+    expect(seen).toEqual([]);
   });
 });
 

@@ -100,6 +100,7 @@ describeEachDriver('round trips', { retry: 3 }, (driver) => {
     ['setEvent', 1, () => pawl.setEvent('key', 1)],
     ['now', 1, () => pawl.now()],
     ['randomUUID', 1, () => pawl.randomUUID()],
+    ['createHook', 1, () => pawl.createHook('approval')],
     ['patch', 1, () => pawl.patch('change')],
     ['patch that was asked before', 1, () => Promise.all([pawl.patch('change'), pawl.patch('change')])],
     ['deprecatePatch', 0, () => pawl.deprecatePatch('change')],

@@ -38,6 +38,7 @@ RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_hook pawl.hook;
 BEGIN
+  PERFORM set_config('lock_timeout', '2s', true);
   -- The lock of its workflow orders the answers.
   PERFORM 1 FROM pawl.workflow w JOIN pawl.hook h ON h.workflow_id = w.id
   WHERE h.token_hash = p_hash FOR NO KEY UPDATE OF w;

@@ -13,6 +13,7 @@ import { type Exchange, mediaType, type Reply } from './exchange.ts';
 import type { HttpContext } from './http-context.ts';
 import { within } from './ledger.ts';
 import { MAX_BODY_BYTES } from './options.ts';
+import { WORKFLOW_BUSY } from './problem.ts';
 import { isJSON } from './request-body.ts';
 import { type Params, type RouteTable, routeTable } from './routes.ts';
 
@@ -48,7 +49,10 @@ export function hookRoutes<Req>(http: HttpContext<Req>): RouteTable<Req> {
           code: 'method-not-allowed',
           headers: { Allow: allow },
         }),
-      failed: (exchange, error) => http.unavailable(hidden(exchange), error),
+      failed: (exchange, error) =>
+        classifyFault(error) === 'locked'
+          ? http.problem(hidden(exchange), WORKFLOW_BUSY)
+          : http.unavailable(hidden(exchange), error),
     },
   );
 

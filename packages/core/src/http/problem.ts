@@ -25,6 +25,7 @@ export type ProblemCode =
   | 'workflow-cancelled'
   | 'workflow-stopped'
   | 'workflow-finished'
+  | 'workflow-busy'
   | 'not-found'
   | 'method-not-allowed'
   | 'signature-invalid'
@@ -52,6 +53,7 @@ const TITLES: Record<ProblemCode, string> = {
   'workflow-failed': 'The workflow failed',
   'workflow-cancelled': 'The workflow was cancelled',
   'workflow-stopped': 'The workflow was stopped',
+  'workflow-busy': 'The workflow is held by a transaction',
   'workflow-finished': 'The workflow has finished',
   'not-found': 'Not found',
   'method-not-allowed': 'Method not allowed',
@@ -70,6 +72,15 @@ export interface ProblemDetails {
   readonly issues?: readonly unknown[] | undefined;
   readonly headers?: ReplyHeaders | undefined;
 }
+
+/** Somebody's transaction holds the workflow for longer than a sender waits. */
+export const WORKFLOW_BUSY: ProblemDetails = {
+  status: 503,
+  code: 'workflow-busy',
+  detail: 'Nothing was done. Send the same request again in a moment.',
+  retryable: true,
+  headers: { 'Retry-After': '2' },
+};
 
 /** Makes replies of refusals. `base` is the prefix of their type URIs, under which the API's users find them explained. */
 export interface Problems {

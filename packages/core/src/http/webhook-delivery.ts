@@ -28,7 +28,7 @@ export type WebhookRoute =
       readonly start: Workflow<unknown[], unknown> | Workflow<[never], unknown> | string;
       /** Default: the event's `data`. */
       readonly input?: unknown;
-      /** Default: derived from the webhook's name and the event's id. */
+      /** Default: derived from the webhook's name and the event's id. One that is there is left as it is. */
       readonly workflowID?: string;
     };
 
@@ -82,6 +82,8 @@ async function insert<Req>(
     const input = 'input' in target ? target.input : data;
     await pawl.startWorkflow(target.start as Workflow<[unknown], unknown>, {
       workflowID: target.workflowID ?? `webhook-${id}`,
+      // The sender can do nothing about an id that is taken.
+      duplicatePolicy: 'return-existing',
       transaction: tx,
     })(input);
     return { outcome: 'delivered', tell: () => runtime.claimSoon() };

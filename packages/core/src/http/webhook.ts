@@ -8,7 +8,7 @@ import { digest } from './digest.ts';
 import { type Exchange, mediaType, type Reply } from './exchange.ts';
 import type { HttpContext } from './http-context.ts';
 import { MAX_BODY_BYTES } from './options.ts';
-import type { ProblemDetails } from './problem.ts';
+import { type ProblemDetails, WORKFLOW_BUSY } from './problem.ts';
 import { check, plainIssue } from './schema.ts';
 import { deliver, type WebhookRoute } from './webhook-delivery.ts';
 import type { Delivery, Verifier } from './verify/verifier.ts';
@@ -161,12 +161,7 @@ export function webhook<Req, T = unknown>(
       case 'finished':
         return acknowledged(200, 'finished');
       case 'busy':
-        return refuse({
-          status: 503,
-          code: 'request-in-flight',
-          retryable: true,
-          headers: { 'Retry-After': '2' },
-        });
+        return refuse(WORKFLOW_BUSY);
       case 'unknown':
         return onUnknown === 'ack'
           ? acknowledged(200, 'ignored')

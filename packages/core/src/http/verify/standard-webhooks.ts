@@ -80,7 +80,7 @@ function readHeaders(delivery: Delivery): Record<'id' | 'time' | 'signatures', s
 function signaturesByVersion(text: string): { v1: Buffer[]; v1a: Buffer[] } | undefined {
   const found: { v1: Buffer[]; v1a: Buffer[] } = { v1: [], v1a: [] };
   for (const entry of text.split(' ')) {
-    const [, version, encoded] = /^(v[0-9]+[a-z]*),(\S+)$/.exec(entry) ?? [];
+    const [, version, encoded] = /^(v[0-9]+[a-z]*),([^\s,]+)$/.exec(entry) ?? [];
     if (version === undefined || encoded === undefined) return undefined;
     const signature = decodeBase64(encoded);
     if (signature !== undefined && (version === 'v1' || version === 'v1a')) found[version].push(signature);
