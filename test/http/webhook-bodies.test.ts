@@ -280,7 +280,12 @@ describe('over the wire', () => {
 
   beforeEach(async () => {
     seen.length = 0;
-    listen(express5().post('/hooks', pawlExpress(pawl).webhook({ ...options(seen), maxBodyBytes: 200 })));
+    listen(
+      express5().post(
+        '/hooks',
+        pawlExpress(pawl, { scope: 'global' }).webhook({ ...options(seen), maxBodyBytes: 200 }),
+      ),
+    );
     await once(server, 'listening');
   });
 

@@ -49,7 +49,7 @@ describe.each(['Postgres', 'PGlite'])('on %s', (kind) => {
     pay = pawl.registerWorkflow(() => pawl.recv('paid', 600), { name: 'pay' });
     const react = pawl.registerWorkflow(async ({ order }: Event) => void ran.push(order), { name: 'react' });
     await pawl.launch();
-    const webhook = pawlExpress(pawl).webhook<Event>({
+    const webhook = pawlExpress(pawl, { scope: 'global' }).webhook<Event>({
       name: 'once',
       verify: verify.unsafeNone(),
       route: ({ type, data }) =>

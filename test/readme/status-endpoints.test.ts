@@ -88,7 +88,7 @@ test('in Koa the routes are the same', async () => {
   const { server: koa } = await run<{ server: Server }>('koa', code);
   atEnd(() => pawl.shutdown({ graceSeconds: 0 }));
   atEnd(() => new Promise((resolve) => koa.close(resolve)));
-  const handle = await pawl.withAuth({ user: 'ada' }, () => pawl.startWorkflow<[], string>(name)());
+  const handle = await pawl.withAuth({ user: 'ada' }, () => pawl.startWorkflow<string>(name)());
   await handle.getResult();
   const url = `/workflows/${handle.workflowID}/result`;
   expect((await request(koa).get(url).set(as('ada')).expect(200)).text).toBe('"done"');

@@ -1,10 +1,11 @@
 // A span as tests look at it.
+import type { SpanKind } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-base';
 
 /** What of a span is compared in tests. */
 export interface Seen {
   readonly name: string;
-  readonly kind: number;
+  readonly kind: SpanKind;
   readonly traceID: string;
   readonly spanID: string;
   readonly parentID: string | undefined;
