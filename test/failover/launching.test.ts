@@ -5,7 +5,7 @@ import { createDatabase, type TestDatabase } from '@pawl/test-support';
 import { quiet } from '@pawl/test-support/drivers';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Proxy, startProxy } from './proxy.ts';
+import { type Cut, type Proxy, startProxy } from './proxy.ts';
 
 let database: TestDatabase;
 let admin: pg.Client;
@@ -88,16 +88,21 @@ describe('what is refused is a ConfigurationError that says what to do:', () => 
 
 test.concurrent('a connection that is lost at any request of a launch makes it fail, or not; the next one finds nothing half written', async () => {
   const proxy: Proxy = await startProxy(database.url);
-  let requests = 0;
-  proxy.judge = () => void requests++;
+  const requests: string[] = [];
+  proxy.judge = (text) => void requests.push(text);
   const first = create(proxy.url, { schema: 'undisturbed' });
   await first.launch();
   await first.shutdown();
-  const places = Array.from({ length: 6 }, (_, i) => Math.round(1 + (i * (requests - 1)) / 5));
-  for (const [i, place] of places.entries()) {
+  const cuts: [nth: number, when: Cut][] = Array.from({ length: 5 }, (_, i) => [
+    Math.round(1 + (i * (requests.length - 1)) / 4),
+    i % 2 === 0 ? 'after' : 'before',
+  ]);
+  const commit = requests.indexOf('COMMIT') + 1;
+  expect(commit).toBeGreaterThan(0);
+  for (const [i, [nth, when]] of [...cuts, [commit, 'after'] as const].entries()) {
     const schema = `cut_${i}`;
-    let left = place;
-    proxy.judge = () => (--left === 0 ? (i % 2 === 0 ? 'after' : 'before') : undefined);
+    let left = nth;
+    proxy.judge = () => (--left === 0 ? when : undefined);
     const pawl = create(proxy.url, { schema });
     await pawl.launch().catch((error: unknown) => {
       expect(error).toMatchObject({ name: 'DatabaseUnavailableError' });
@@ -108,7 +113,7 @@ test.concurrent('a connection that is lost at any request of a launch makes it f
     await pawl.shutdown();
   }
   await proxy.close();
-});
+}, 60_000);
 
 /** Passes everything on until it falls silent: nothing comes through any more, and nobody hangs up. */
 async function startSilencer(target: string): Promise<{ url: string; silence(): void; close(): void }> {
@@ -160,4 +165,4 @@ test.concurrent('a database that falls silent does not hold up the end of a proc
   expect(performance.now() - begun).toBeLessThan(18_000);
   silencer.close();
   await start;
-});
+}, 60_000);

@@ -1,16 +1,18 @@
 // What a running workflow writes, against those who take it away: claim, cancel, resume, deletion. Both orders.
 import { afterEach, describe, expect, test } from 'vitest';
 import { declareGone, disown, registerExecutor, release } from '../../packages/core/src/store/executors.ts';
-import { cancel, forget, resume } from '../../packages/core/src/store/lifecycle.ts';
+import { cancel, forget, fork, resume } from '../../packages/core/src/store/lifecycle.ts';
 import {
   checkpoint,
   ending,
   OWNER,
   PEER,
+  sending,
   sendingFrom,
   type Side,
   starting,
   twoConnections,
+  waiting,
 } from './two-connections.ts';
 
 const sides = twoConnections();
@@ -244,6 +246,18 @@ test('what a process does not know of and hands back stays with the peer that ha
   expect(taken).toMatchObject([{ workflowID: id, fence: 2 }]);
   expect(handedBack).toBe(0);
   expect(await row(id)).toMatchObject({ owner: PEER, fence: 2 });
+});
+
+test('a fork while the original receives a message has that message as well, received or waiting', async () => {
+  const id = await start('w');
+  await sides.eye.flush([sending(id, 'm')]);
+  const options = { workflowID: id, fromStep: 1, newWorkflowID: 'f', nonce: 'f', version: '1' };
+  const [, outcome] = await interleave(
+    (side) => side.flush([waiting(id, 0, 'recv', 'topic')]),
+    (side) => fork(side.on, options),
+  );
+  expect(outcome).toBe('forked');
+  expect((await count('step', 'f')) + (await count('message', 'f'))).toBe(1);
 });
 
 describe('a claim by an executor that was declared gone and does not know it yet', () => {

@@ -1,6 +1,7 @@
 // What a launch says when the database refuses it: what the database said, and what to do about it.
 
 import { ConfigurationError, PawlError } from '../errors/index.ts';
+import { CommitUnknownError } from '../store/database.ts';
 import { classifyFault, errorCode } from '../store/faults.ts';
 import { unavailable } from '../store/unavailable.ts';
 
@@ -12,7 +13,8 @@ const NO_PRIVILEGE = '42501';
 /** As it came if it is none of the database's. */
 export function explainLaunch(error: unknown, schema: string): unknown {
   if (error instanceof PawlError) return error;
-  if (classifyFault(error) === 'connection') return unavailable(error);
+  // A migration that may have been committed is found, or not, by the next launch.
+  if (error instanceof CommitUnknownError || classifyFault(error) === 'connection') return unavailable(error);
   const code = errorCode(error) ?? '';
   const { message } = error as Error;
   const refused = (what: string) => new ConfigurationError(what, { cause: error });
