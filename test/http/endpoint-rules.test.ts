@@ -185,6 +185,20 @@ describeOnEach('the rules of endpoint', (app) => {
     }
   });
 
+  test('what belongs to one response is not in the record of a reply either', async () => {
+    app.serve((routes) =>
+      routes.endpoint('/orders', buy, {
+        reply: () => ({ headers: { 'Set-Cookie': 'a=1', 'X-Api-Token': 'secret', 'X-Order': '7' }, json: 1 }),
+      }),
+    );
+    const key = newKey();
+    const first = await app.post('/orders', key, order).expect(200);
+    const again = await app.post('/orders', key, order).expect(200);
+    expect([first.headers['set-cookie'], first.headers['x-api-token']]).toEqual([['a=1'], 'secret']);
+    expect([again.headers['set-cookie'], again.headers['x-api-token']]).toEqual([undefined, undefined]);
+    expect([again.text, again.headers['x-order']]).toEqual([first.text, '7']);
+  });
+
   test('a fault in reply or replyError goes the way of any fault, and the next try answers', async () => {
     let broken = true;
     const fault = (): { status: number } => {

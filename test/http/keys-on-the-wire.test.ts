@@ -191,4 +191,45 @@ describeOnEach('keys on the wire', (app) => {
     expect(again.header('idempotent-replayed')).toBe('true');
     expect(runs).toBe(1);
   });
+
+  test('a client that does not read holds nobody up', async () => {
+    app.serve((routes) =>
+      routes.idempotent('/large', {}, () => ((runs += 1), { text: 'x'.repeat(250_000) })),
+    );
+    server = app.server;
+    const key = app.newKey();
+    const socket = await open(server);
+    socket.pause();
+    socket.write([...keyedPost('/large', [key], BODY), 'Host: x', '', BODY].join('\r\n'));
+    await expect.poll(async () => (await post([key], '/large')).status).toBe(200);
+    const again = await post([key], '/large');
+    expect([again.body.byteLength, again.header('idempotent-replayed'), runs]).toEqual([250_000, 'true', 1]);
+    socket.destroy();
+  });
+
+  test('a handler that fails after it has begun its response does not keep the key in flight', async () => {
+    app.serve((routes) =>
+      routes.idempotent('/half', {}, ({ outgoing }) => {
+        runs += 1;
+        outgoing.writeHead(200);
+        throw new Error('bad luck');
+      }),
+    );
+    server = app.server;
+    const key = app.newKey();
+    const socket = await open(server);
+    socket.write([...keyedPost('/half', [key], BODY), 'Host: x', '', BODY].join('\r\n'));
+    // Express closes the connection; Koa leaves that to the client.
+    if (app.framework.family === 'koa') {
+      await expect.poll(() => runs).toBe(1);
+      await pause(20);
+      socket.destroy();
+    }
+    await once(socket, 'close');
+    const isInFlight = async (): Promise<boolean> => {
+      const answer = await Promise.race([post([key], '/half').catch(() => undefined), pause(100)]);
+      return answer?.body.includes('request-in-flight') ?? false;
+    };
+    await expect.poll(isInFlight).toBe(false);
+  });
 });

@@ -1,6 +1,9 @@
 // What Koa apps put around `http.idempotent()`: parsers, compression, CORS, nested routers, errors, streams, and
 // responses that go past Koa. The order is the documented one unless a case says otherwise.
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import { connect, createServer as createHttp2Server } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Readable } from 'node:stream';
 import { bodyParser } from '@koa/bodyparser';
@@ -23,12 +26,13 @@ describe('around the routes of Koa', () => {
   const under = appUnderTest(frameworks[0] as Framework);
 
   describe.each(koas)('on $name', ({ name, Koa, KoaRouter }) => {
-    let server: Server;
+    let server: Server | undefined;
     let runs = 0;
     let keys = 0;
     afterEach(() => {
-      server.closeAllConnections();
-      server.close();
+      server?.closeAllConnections();
+      server?.close();
+      server = undefined;
       runs = 0;
     });
 
@@ -40,7 +44,7 @@ describe('around the routes of Koa', () => {
     }
     const newKey = (): string => `${name}-${(keys += 1)}`;
     const post = (key: string, headers: Record<string, string> = {}, path = '/things') =>
-      request(server)
+      request(server as Server)
         .post(path)
         .set({ 'Idempotency-Key': key, ...headers })
         .send({ a: 1 });
@@ -167,9 +171,9 @@ describe('around the routes of Koa', () => {
       expect((await post(key, {}, '/mounted/things')).body).toMatchObject({ runs: 3 });
       expect((await post(key, {}, '/mounted/things')).headers['idempotent-replayed']).toBe('true');
       for (const path of ['/api/flows', '/flows']) {
-        const found = await request(server).get(`${path}/${encodeURIComponent(id)}/result`);
+        const found = await request(server as Server).get(`${path}/${encodeURIComponent(id)}/result`);
         expect([path, found.status, found.body]).toEqual([path, 200, 'x']);
-        await request(server)
+        await request(server as Server)
           .get(`${path}/${encodeURIComponent(id)}/nothing`)
           .expect(404);
       }
@@ -236,6 +240,7 @@ describe('around the routes of Koa', () => {
         const [first, again] = [await ask(), await ask()];
         const shown = ({ status, headers, body }: typeof first) => {
           const named = Object.entries(headers).filter(([name]) => !OF_ONE_RESPONSE.has(name));
+          named.sort(([one], [other]) => (one < other ? -1 : 1));
           return { path, status, named, body: String(body as unknown) };
         };
         expect(shown(again)).toEqual(shown(first));
@@ -275,6 +280,39 @@ describe('around the routes of Koa', () => {
         ]);
       }
       expect(runs).toBe(1);
+    });
+
+    test('over HTTP/2 a key is a key, and two of them are none', async () => {
+      const app = new Koa();
+      app
+        .use(pawlKoa(under.pawl, { scope: 'global' }).idempotent())
+        .use(bodyParser())
+        .use(answer);
+      const h2 = createHttp2Server(app.callback() as never).listen(0, '127.0.0.1');
+      await once(h2, 'listening');
+      const session = connect(`http://127.0.0.1:${(h2.address() as AddressInfo).port}`);
+      const ask = async (key: string | string[], body: string) => {
+        const stream = session.request({
+          ':method': 'POST',
+          ':path': '/things',
+          'content-type': 'application/json',
+          'idempotency-key': key as string,
+        });
+        stream.end(body);
+        const [headers] = (await once(stream, 'response')) as [Record<string, unknown>];
+        let text = '';
+        for await (const chunk of stream) text += String(chunk);
+        return { status: headers[':status'], replayed: headers['idempotent-replayed'], text };
+      };
+      const key = newKey();
+      const first = await ask(key, '{"a":1}');
+      expect([first.status, JSON.parse(first.text)]).toMatchObject([201, { runs: 1, body: { a: 1 } }]);
+      expect(await ask(key, '{"a":1}')).toEqual({ ...first, replayed: 'true' });
+      expect((await ask(key, '{"a":2}')).status).toBe(422);
+      expect((await ask([key, key], '{"a":1}')).status).toBe(400);
+      expect(runs).toBe(1);
+      session.destroy();
+      h2.close();
     });
   });
 });

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import type { HttpRecord } from '../store/http-requests.ts';
 import type { Reply } from './exchange.ts';
-import type { HeaderEntry } from './recorded-headers.ts';
+import { type HeaderEntry, isRecorded } from './recorded-headers.ts';
 
 /** A response that can be given again. */
 export interface Answer {
@@ -37,12 +37,13 @@ export function replyOf(answer: Answer, marks: Readonly<Record<string, string>> 
   };
 }
 
-/** A reply that was made here, in the form in which it is recorded. Streams cannot be. */
+/** A reply that was made here, in the form in which it is recorded: without what is of one response. Streams cannot be. */
 export function answerOfReply(reply: Reply): Answer {
   const { body } = reply;
   const bytes =
     typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : NOTHING;
-  return { status: reply.status, headers: Object.entries(reply.headers), body: bytes };
+  const headers = Object.entries(reply.headers).filter(([name]) => isRecorded(name));
+  return { status: reply.status, headers, body: bytes };
 }
 
 const DECODERS: Readonly<Record<string, (bytes: Uint8Array) => Promise<Uint8Array>>> = {

@@ -52,9 +52,11 @@ export function splitTarget(originalUrl: string): { path: string; query: string 
   return { path: relative.slice(0, mark) || '/', query: relative.slice(mark + 1) };
 }
 
-/** All values of a header field that may come only once; Node joins them in `headers`. */
+/** All values of a header field that may come only once; Node joins them in `headers`, for HTTP/2 there as well only. */
 export function headerValues(incoming: IncomingMessage, name: string): readonly string[] {
-  return incoming.headersDistinct[name.toLowerCase()] ?? [];
+  const distinct = incoming.headersDistinct as IncomingMessage['headersDistinct'] | undefined;
+  if (distinct !== undefined) return distinct[name.toLowerCase()] ?? [];
+  return [incoming.headers[name.toLowerCase()] ?? []].flat();
 }
 
 /** The lower-case media type without parameters; empty without a Content-Type. */

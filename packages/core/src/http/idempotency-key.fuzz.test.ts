@@ -27,7 +27,9 @@ const DAMAGE = '\u0000\u0001\t\n\r "\\,;=()<>@[]{}?:\u007f\u0080\u00e9\u00ff\u04
 
 function generator(seed: number) {
   const { below, pick, times } = randomFrom(seed);
-  const text = (): string => times(pick([0, 1, 5, 40, 254, 256]), () => pick(`${VISIBLE} `));
+  // Mostly short, and now and then just around the limit.
+  const long = (): string => (below(20) === 0 ? pick(VISIBLE).repeat(pick([248, 254, 255, 256])) : '');
+  const text = (): string => long() + times(pick([0, 1, 5, 12]), () => pick(`${VISIBLE} `));
   const quoted = (key: string): string => `"${key.replace(/["\\]/g, '\\$&')}"`;
   const item = (): string =>
     pick([
@@ -54,7 +56,7 @@ function generator(seed: number) {
     key: () => text() || 'k',
     quoted,
     header(): string {
-      const token = times(pick([3, 40, 256]), () => pick(VISIBLE));
+      const token = long() + times(pick([3, 12]), () => pick(VISIBLE));
       let value = space() + pick([quoted(text()), token, item()]) + times(3, parameter) + space();
       while (below(2) === 0) value = damaged(value);
       return value;

@@ -29,13 +29,16 @@ export async function readBody(exchange: Exchange<unknown>, limit: number): Prom
   const declared = Number(incoming.headers['content-length'] ?? 0);
   if (declared > limit) return { kind: 'too-large' };
   if (wasConsumed(incoming)) return consumed(exchange);
-  if (declared === 0 && incoming.headers['transfer-encoding'] === undefined) {
+  // HTTP/2 frames a body without saying so in a header.
+  const framed = incoming.headers['transfer-encoding'] !== undefined || incoming.httpVersionMajor >= 2;
+  if (declared === 0 && !framed) {
     // Parsers of older frameworks leave an empty object where there is no body.
     return { kind: 'bytes', bytes: NOTHING };
   }
   const body = await readAndPutBack(incoming, limit);
   // Koa's parser takes an ended stream for a client that has gone, unless there is a body already: the one it would make.
-  if (incoming.readableEnded && exchange.getBody() === undefined) exchange.setBody({});
+  const empty = body.kind === 'bytes' && body.bytes.byteLength === 0;
+  if (empty && incoming.readableEnded && exchange.getBody() === undefined) exchange.setBody({});
   return body;
 }
 
@@ -92,13 +95,14 @@ function readAndPutBack(incoming: IncomingMessage, limit: number): Promise<Reque
     let size = 0;
     const finish = (result: RequestBody): void => {
       incoming.off('readable', onReadable);
-      incoming.off('end', onEmpty);
+      incoming.off('end', onEnd);
       incoming.off('error', onAborted);
       incoming.off('close', onAborted);
       resolve(result);
     };
-    // A chunked body without a chunk ends without ever having been readable, and nothing can be put back.
-    const onEmpty = (): void => finish({ kind: 'bytes', bytes: NOTHING });
+    // A chunked body without a chunk ends without ever having been readable, and one of HTTP/2 is complete only then:
+    // nothing can be put back any more.
+    const onEnd = (): void => finish({ kind: 'bytes', bytes: Buffer.concat(chunks, size) });
     const onAborted = (): void => finish({ kind: 'aborted' });
     const onReadable = (): void => {
       for (let chunk = take(incoming); chunk !== null; chunk = take(incoming)) {
@@ -115,7 +119,7 @@ function readAndPutBack(incoming: IncomingMessage, limit: number): Promise<Reque
       if (size > 0) incoming.unshift(bytes);
       finish({ kind: 'bytes', bytes });
     };
-    incoming.on('end', onEmpty);
+    incoming.on('end', onEnd);
     incoming.on('error', onAborted);
     incoming.on('close', onAborted);
     incoming.on('readable', onReadable);

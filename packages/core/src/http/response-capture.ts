@@ -167,6 +167,14 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     return response;
   } as ServerResponse['end'];
 
+  // Express closes the connection when a handler throws after it has begun its response. A client that goes leaves marks
+  // on the socket, and its handler goes on.
+  const { socket } = response;
+  response.once('close', () => {
+    const byClient = socket === null || socket.readableEnded || socket.errored !== null;
+    if (headWritten && !ended && !byClient) void open();
+  });
+
   let pipes = false;
   response.on('pipe', () => {
     if (!pipes) void open();
