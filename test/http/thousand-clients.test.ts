@@ -11,7 +11,7 @@ import express from 'express';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { internals } from '../../packages/core/src/app/internals.ts';
-import { portOf } from './plain-client.ts';
+import { ask, portOf } from './plain-client.ts';
 import { becomes } from './telling.ts';
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
@@ -25,6 +25,7 @@ let here: Pawl;
 let elsewhere: Pawl;
 let server: Server;
 let statements = 0;
+let texts: string[] = [];
 
 beforeAll(async () => {
   database = await createDatabase();
@@ -40,12 +41,19 @@ beforeAll(async () => {
       },
       { name: 'one word' },
     );
-    if (here === undefined) internals(pawl).events.on('statement', () => (statements += 1));
+    if (here === undefined) {
+      internals(pawl).events.on('statement', ({ text }) => {
+        statements += 1;
+        texts.push(text);
+      });
+    }
     return pawl.launch();
   };
   here = await launch();
   elsewhere = await launch();
-  const routes = pawlExpress(here, { scope: 'global' }).workflows({ authorize: () => true });
+  const routes = pawlExpress(here, { scope: 'global' }).workflows({
+    authorize: ({ headers }) => headers['x-user'] !== 'eve',
+  });
   server = createServer(express().use('/workflows', routes)).listen(0, '127.0.0.1');
   await once(server, 'listening');
 });
@@ -144,7 +152,7 @@ test('all are served over one listening connection, and leave nothing', { timeou
   report(`all told after ${Math.round(performance.now() - told)} ms with ${statements} statements`);
   for (const [index, { path }] of clients.entries()) {
     const word = JSON.stringify(`for ${path.split('/')[2]}`);
-    const answer = answers[index] as string;
+    const answer = (answers[index] as string).replaceAll(': heartbeat\n\n', '');
     if (path.endsWith('/events'))
       expect(answer).toMatch(
         new RegExp(
@@ -170,6 +178,21 @@ test('those who hang up leave nothing either', { timeout: 120_000 }, async () =>
   await Promise.all(ids.map((id) => here.send(id, 'x', 'go')));
   await Promise.all(ids.map((id) => here.retrieveWorkflow(id).getResult()));
   await becomes(async () => (await waiters()) === 0);
+});
+
+test('a workflow of somebody else costs the same looks as one that is not there', async () => {
+  await here.startWorkflow('one word', { workflowID: 'of somebody' })();
+  const asked = async (id: string, path: string): Promise<string[]> => {
+    texts = [];
+    const answer = await ask(portOf(server), `/workflows/${id}${path}`, { headers: { 'X-User': 'eve' } });
+    expect(answer.status).toBe(404);
+    return texts.filter((text) => !/pawl.(tick|watch|unwatch|wake|claim|flush\w*)\(/.test(text));
+  };
+  for (const path of ['', '/result?wait=9', '/events', '/events/word?wait=9', '/steps']) {
+    const looks = await asked('nobody', path);
+    expect(looks.length).toBe(1);
+    expect(await asked(encodeURIComponent('of somebody'), path)).toEqual(looks);
+  }
 });
 
 async function nothingIsLeft(timersBefore: number): Promise<void> {

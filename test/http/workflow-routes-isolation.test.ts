@@ -1,11 +1,12 @@
 // Random pairs of principals over all workflow routes: nothing of one is visible to another, or changed by another.
 // PAWL_PAIRS=2000 for more of them; PAWL_SEED repeats a run.
-import { beforeAll, expect, test } from 'vitest';
-import { type AppUnderTest, describeOnEach } from './app-under-test.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { appUnderTest } from './app-under-test.ts';
+import { frameworks } from './frameworks.ts';
 import { type Answer, ask, openStream, portOf, type Stream } from './plain-client.ts';
 import { becomes, registerTelling, type Telling } from './telling.ts';
 
-const PAIRS = Number(process.env['PAWL_PAIRS'] ?? 40);
+const PAIRS = Number(process.env['PAWL_PAIRS'] ?? 30);
 const SEED = Number(process.env['PAWL_SEED'] ?? Date.now() % 1_000_000);
 
 interface Principal {
@@ -17,7 +18,8 @@ interface Principal {
   readonly stream: Stream;
 }
 
-describeOnEach('between principals', (app: AppUnderTest) => {
+describe.each(frameworks)('between principals on $name', (framework) => {
+  const app = appUnderTest(framework);
   let tell: Telling;
   beforeAll(() => {
     tell = registerTelling(app);

@@ -1,4 +1,5 @@
 // `http.workflows()`, what is read: status, result, one event, steps. On every framework, on both kinds of database.
+import { once } from 'node:events';
 import { beforeAll, expect, test } from 'vitest';
 import { type AppUnderTest, describeOnEach } from './app-under-test.ts';
 import { type Answer, ask, portOf } from './plain-client.ts';
@@ -314,6 +315,7 @@ describeOnEach('workflow routes', (app: AppUnderTest) => {
 
   test('a load balancer hears that it is live and ready', async () => {
     app.serve((routes) => routes.health('/health'));
+    await once(app.server, 'listening');
     for (const path of ['live', 'ready'])
       expect(await ask(portOf(app.server), `/health/${path}`)).toEqual({
         status: 200,

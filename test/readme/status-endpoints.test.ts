@@ -82,13 +82,12 @@ test('a load balancer needs no login', async () => {
 
 test('in Koa the routes are the same', async () => {
   const { pawl } = (await import('./surroundings/your-reports.ts')) as { pawl: Pawl };
-  const name = 'in koa';
-  pawl.registerWorkflow(async () => 'done', { name });
+  const done = pawl.registerWorkflow(async () => 'done', { name: 'in koa' });
   const code = sample('userIn', { 'listen(3000)': "listen(0, '127.0.0.1')" });
   const { server: koa } = await run<{ server: Server }>('koa', code);
   atEnd(() => pawl.shutdown({ graceSeconds: 0 }));
   atEnd(() => new Promise((resolve) => koa.close(resolve)));
-  const handle = await pawl.withAuth({ user: 'ada' }, () => pawl.startWorkflow<string>(name)());
+  const handle = await pawl.withAuth({ user: 'ada' }, () => pawl.startWorkflow(done)());
   await handle.getResult();
   const url = `/workflows/${handle.workflowID}/result`;
   expect((await request(koa).get(url).set(as('ada')).expect(200)).text).toBe('"done"');
