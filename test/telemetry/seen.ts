@@ -1,5 +1,5 @@
 // A span as tests look at it.
-import type { SpanKind } from '@opentelemetry/api';
+import type { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-base';
 
 /** What of a span is compared in tests. */
@@ -12,7 +12,7 @@ export interface Seen {
   readonly links: readonly { traceID: string; spanID: string }[];
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly events: readonly { name: string; attributes: Readonly<Record<string, unknown>> }[];
-  readonly status: number;
+  readonly status: SpanStatusCode;
 }
 
 export function seen(span: ReadableSpan): Seen {

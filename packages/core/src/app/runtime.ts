@@ -11,6 +11,7 @@ import type { Database, Lane } from '../store/database.ts';
 import { checkMigrated, migrate } from '../store/migrate.ts';
 import { countWaiting } from '../store/reading.ts';
 import type { Emitter } from '../telemetry/events.ts';
+import { subscribeLogger } from '../telemetry/logger.ts';
 import { startTelemetry, type Telemetry } from '../telemetry/opentelemetry.ts';
 import { createClaimer } from '../worker/claimer.ts';
 import { createExecutor, type Executor } from '../worker/executor.ts';
@@ -66,21 +67,28 @@ interface Listener {
 
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   let runtime: Runtime | undefined;
+  const logging = subscribeLogger(options.config.logger, options.events);
+  const end = (): void => {
+    telemetry.stop();
+    for (const stop of logging) stop();
+  };
   const telemetry = await startTelemetry(options.events, {
     active: () => runtime?.engine.activations.size ?? 0,
     waiting: async () => runtime && countWaiting(runtime.database),
   });
   try {
-    runtime = await telemetry.quietly(() => wire(options, telemetry));
+    runtime = await telemetry.quietly(() => wire(options, telemetry, end));
     return runtime;
   } catch (error) {
-    telemetry.stop();
+    end();
     throw error;
   }
 }
 
-async function wire(options: RuntimeOptions, telemetry: Telemetry): Promise<Runtime> {
+async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => void): Promise<Runtime> {
   const { config, events } = options;
+  const remark = (level: 'debug' | 'info' | 'warn', text: string, error?: unknown): void =>
+    events.emit('remark', { level, text, error });
   const database = createDatabase(config);
   if (events.has('statement')) database.onStatement = (text) => events.emit('statement', { text });
   await database.open();
@@ -107,14 +115,10 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry): Promise<Runt
     onAftermath: (aftermath) => executor.onAftermath(aftermath),
     onAvailability: (available, error) => {
       if (available) {
-        config.logger.info('The database answers again');
+        remark('info', 'The database answers again');
         // An answer may have been lost: that of a child's start whose parent was cancelled before it was repeated.
         executor.doubt();
-      } else
-        config.logger.warn(
-          { err: error },
-          'The database does not answer; what is to be written waits for it',
-        );
+      } else remark('warn', 'The database does not answer; what is to be written waits for it', error);
     },
     onDeadline: () => executor.poke(),
     onDoubt: () => executor.doubt(),
@@ -139,7 +143,7 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry): Promise<Runt
     controlLane,
     () => engine.executor,
     (workflowID) => isHere(workflowID),
-    (error) => config.logger.debug({ err: error }, 'A look for results failed; the next tick looks again'),
+    (error) => remark('debug', 'A look for results failed; the next tick looks again', error),
   );
   const hints = createHints(database, {
     onReady: () => claimer.request(),
@@ -155,7 +159,7 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry): Promise<Runt
     hints,
     claimer,
     watcher,
-    sweeper: createSweeper(database, config.retention, config.logger),
+    sweeper: createSweeper(database, config.retention, events),
     executorID: config.executorID,
     applicationVersion: config.applicationVersion,
     anyVersion: config.versioning === 'patch',
@@ -178,7 +182,8 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry): Promise<Runt
     throw error;
   }
   if (database.pooled) {
-    config.logger.warn(
+    remark(
+      'warn',
       'The database is reached through a transaction pooler: Pawl polls twice a second instead of listening, and takes ' +
         'over from a dead process when its lease is over. For less delay give it a direct connection.',
     );
@@ -266,9 +271,9 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry): Promise<Runt
     begin: () => telemetry.quietly(() => executor.begin()),
     stop: async (graceMs) => {
       await executor.stop(graceMs);
-      telemetry.stop();
       for (const stopped of [...pending]) stopped(new NotLaunchedError('getResult', 'stopping'));
       await close();
+      ended();
     },
   };
 }

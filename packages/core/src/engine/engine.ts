@@ -9,7 +9,6 @@ import { block, rouse } from '../store/lifecycle.ts';
 import type { ClaimedWorkflow } from '../store/lifecycle.ts';
 import type { Aftermath } from '../store/operations.ts';
 import type { Emitter, EngineEvents } from '../telemetry/events.ts';
-import type { Logger } from '../telemetry/logger.ts';
 import { Activation } from './activation.ts';
 import { DatabaseClock } from './clock.ts';
 import { Turns } from './delivery.ts';
@@ -27,7 +26,6 @@ export interface EngineOptions {
   codec: Codec;
   database: Database;
   events: Emitter;
-  logger: Logger;
   registry: Registry;
   stepDefaults: StepRetryOptions;
   parkAfterMs: number;
@@ -54,7 +52,7 @@ export interface Engine extends EngineHost {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { codec, events, logger, storage } = options;
+  const { codec, events, storage } = options;
   const activations = new Map<string, Activation>();
   const waits = new WaitIndex();
 
@@ -63,7 +61,6 @@ export function createEngine(options: EngineOptions): Engine {
     codec,
     database: options.database,
     events,
-    logger,
     registry: options.registry,
     stepDefaults: options.stepDefaults,
     parkAfterMs: options.parkAfterMs,
@@ -78,7 +75,6 @@ export function createEngine(options: EngineOptions): Engine {
       lanes: options.journalLanes,
       executor: () => engine.executor,
       events,
-      logger,
       onAftermath: options.onAftermath,
       onAvailability: options.onAvailability,
     }),
@@ -161,8 +157,6 @@ export function createEngine(options: EngineOptions): Engine {
           error,
         });
       }
-      if (error !== undefined)
-        logger.warn({ workflowID, err: error }, `Workflow "${registration.name}" (${workflowID}) failed`);
       waits.pokeResult(workflowID, outcome);
       options.onFinished(workflowID, outcome);
     },
@@ -203,13 +197,6 @@ export function createEngine(options: EngineOptions): Engine {
     block: (activation, reason) => {
       const { workflowID, fence, registration } = activation;
       if (activation.state === 'dead') return;
-      logger.error(
-        {
-          workflowID,
-          err: reason,
-        },
-        reason.message,
-      );
       activation.die(reason);
       remove(activation);
       if (events.has('workflow.blocked'))
@@ -224,23 +211,20 @@ export function createEngine(options: EngineOptions): Engine {
       options.onGone(workflowID);
       block(options.controlLane, workflowID, fence, `${reason.name}: ${reason.message}`).catch(
         (error: unknown) => {
-          logger.error(
-            { workflowID, err: error },
-            'Could not write why the workflow is blocked; it is handed back and tried again',
-          );
+          const text = 'Could not write why the workflow is blocked; it is handed back and tried again';
+          events.emit('remark', { level: 'error', text, workflowID, error });
           options.onDoubt();
         },
       );
     },
     rouse: (workflowID) => {
       rouse(options.controlLane, workflowID).catch((error: unknown) =>
-        logger.warn(
-          {
-            workflowID,
-            err: error,
-          },
-          'Could not rouse a workflow; it goes on when its wait ends',
-        ),
+        events.emit('remark', {
+          level: 'warn',
+          text: 'Could not rouse a workflow; it goes on when its wait ends',
+          workflowID,
+          error,
+        }),
       );
     },
     eventSet: (workflowID, key, value) => {

@@ -5,7 +5,6 @@ import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { Codec } from '../codec/index.ts';
 import type { Database } from '../store/database.ts';
 import type { Emitter, StartEvent } from '../telemetry/events.ts';
-import type { Logger } from '../telemetry/logger.ts';
 import type { Activation } from './activation.ts';
 import type { DatabaseClock } from './clock.ts';
 import type { Turns } from './delivery.ts';
@@ -31,7 +30,6 @@ export interface EngineHost {
   readonly database: Database;
   readonly journal: Journal;
   readonly events: Emitter;
-  readonly logger: Logger;
   readonly clock: DatabaseClock;
   readonly lease: Lease;
   readonly registry: Registry;

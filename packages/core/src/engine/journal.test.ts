@@ -66,7 +66,6 @@ beforeEach(() => {
     lanes: [lane(), lane()],
     executor: () => 1,
     events: createEmitter(),
-    logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
     onAftermath: () => {},
     onAvailability: (available) => availability.push(available),
   });

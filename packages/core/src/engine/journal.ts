@@ -15,7 +15,6 @@ import { flush } from '../store/flush.ts';
 import { heldRows } from '../store/held-rows.ts';
 import type { Aftermath, Answer, FlushResult, Operation } from '../store/operations.ts';
 import type { Emitter, JournalEntry } from '../telemetry/events.ts';
-import type { Logger } from '../telemetry/logger.ts';
 
 export interface JournalOperation extends Operation {
   /** undefined: written. Called after the commit, in order of the operations. */
@@ -43,7 +42,6 @@ export interface JournalOptions {
   lanes: readonly Lane[];
   executor: () => number;
   events: Emitter;
-  logger: Logger;
   onAftermath: (aftermath: Aftermath) => void;
   /** Called when a flush fails for want of a database, and when one succeeds again. */
   onAvailability: (available: boolean, error?: unknown) => void;
@@ -241,7 +239,8 @@ export function createJournal(options: JournalOptions): Journal {
       try {
         settleOne(operations[i] as JournalOperation, result.answers[i]);
       } catch (error) {
-        options.logger.error({ err: error }, 'A durable operation was written, but its answer was not taken');
+        const text = 'A durable operation was written, but its answer was not taken';
+        events.emit('remark', { level: 'error', text, error });
       }
     }
     if (result.fired || result.ready || result.hints.length > 0) options.onAftermath(result);

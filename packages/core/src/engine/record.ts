@@ -79,10 +79,12 @@ export function record(host: EngineHost, options: RecordOptions): void {
       activation.pending--;
       activation.delivery.drop(slot);
       if (step.error !== null && step.output === null) {
-        host.logger.error(
-          { workflowID: activation.workflowID, err: error },
-          'The database refuses to record a step',
-        );
+        host.events.emit('remark', {
+          level: 'error',
+          text: 'The database refuses to record a step',
+          workflowID: activation.workflowID,
+          error,
+        });
         host.block(activation, error as Error);
         return;
       }

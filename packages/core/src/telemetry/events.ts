@@ -149,6 +149,15 @@ export interface EngineEvents {
   'executor.takeover': { executor: number; workflows: number };
   'executor.lost': { executor: number };
 
+  /** What an operator should know, and no other event says. `details`: what a program could filter by. */
+  remark: {
+    level: 'debug' | 'info' | 'warn' | 'error';
+    text: string;
+    workflowID?: string;
+    error?: unknown;
+    details?: Readonly<Record<string, unknown>>;
+  };
+
   'request.received': RequestEvent;
   /** The response is through, or its client has gone. */
   'request.answered': RequestEvent;

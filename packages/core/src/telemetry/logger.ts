@@ -1,6 +1,8 @@
 // The logger that an app may bring (pino and console fit as they are), the one used without (warnings and errors to
 // the console), and `pawl.logger`, which says where a line comes from.
 
+import type { Emitter } from './events.ts';
+
 /** Four levels, each `(message)` or `(object, message)`, as in pino; console fits too. */
 export interface Logger {
   debug(...args: unknown[]): void;
@@ -15,6 +17,40 @@ export const quietLogger: Logger = {
   warn: (...args) => console.warn(...args),
   error: (...args) => console.error(...args),
 };
+
+/** Logs what the events tell an operator. */
+export function subscribeLogger(logger: Logger, events: Emitter): (() => void)[] {
+  return [
+    events.on('workflow.ended', ({ workflowID, workflowName, status, error }) => {
+      if (status === 'ERROR')
+        logger.warn({ workflowID, err: error }, `Workflow "${workflowName}" (${workflowID}) failed`);
+    }),
+    events.on('workflow.blocked', ({ run, workflowID, reason, error }) => {
+      // Those that nobody serves come in crowds, and have a remark for all of them.
+      if (run !== undefined) logger.error({ workflowID, err: error }, reason);
+    }),
+    events.on('executor.lost', ({ executor }) =>
+      logger.warn(
+        { executor },
+        'This process was declared gone by a peer; it drops what it ran and starts over',
+      ),
+    ),
+    events.on('executor.takeover', ({ executor, workflows }) =>
+      logger.info(
+        { executor, workflows },
+        `Took over ${workflows} workflows of executor ${executor}, which is gone`,
+      ),
+    ),
+    events.on('remark', ({ level, text, workflowID, error, details }) => {
+      const fields = {
+        ...(workflowID === undefined ? {} : { workflowID }),
+        ...details,
+        ...(error === undefined ? {} : { err: error }),
+      };
+      logger[level](fields, text);
+    }),
+  ];
+}
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 

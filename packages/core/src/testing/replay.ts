@@ -13,6 +13,7 @@ import { ConfigurationError, NonDeterminismError, type OperationIdentity } from 
 import type { Database, Lane } from '../store/database.ts';
 import type { JournalRow } from '../store/lifecycle.ts';
 import type { StepKind } from '../store/operations.ts';
+import { createEmitter } from '../telemetry/events.ts';
 import type { History } from './history.ts';
 
 /** PENDING: everything recorded was replayed, and the code went on to what is not recorded yet. */
@@ -184,8 +185,7 @@ function createStandIn(core: PawlCore): Engine {
     storage: core.storage,
     codec: core.codec,
     database: { embedded: true, schema: '', query: refuse, transaction: refuse } as unknown as Database,
-    events: core.events,
-    logger: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+    events: createEmitter(),
     registry: core.registry,
     stepDefaults: {},
     parkAfterMs: 0,

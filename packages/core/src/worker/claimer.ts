@@ -37,7 +37,8 @@ export function createClaimer(
       const trace = engine.recover(workflow);
       if (trace !== undefined) traces.push({ workflowID, fence, trace });
     } catch (error) {
-      engine.logger.error({ workflowID, err: error }, 'A claimed workflow could not be begun');
+      const text = 'A claimed workflow could not be begun';
+      engine.events.emit('remark', { level: 'error', text, workflowID, error });
       onDoubt();
     }
   };
@@ -77,7 +78,8 @@ export function createClaimer(
     again = true;
     running ??= run()
       .catch((error: unknown) => {
-        engine.logger.warn({ err: error }, 'Claiming failed; the next tick tries again');
+        const text = 'Claiming failed; the next tick tries again';
+        engine.events.emit('remark', { level: 'warn', text, error });
         onDoubt({ soon: true });
       })
       .finally(() => {

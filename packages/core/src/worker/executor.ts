@@ -254,10 +254,6 @@ export function createExecutor(options: ExecutorOptions): Executor {
   /** Declared gone by a peer: nothing here may be believed any more. */
   const startOver = async (): Promise<void> => {
     const old = engine.executor;
-    engine.logger.warn(
-      { executor: old },
-      'This process was declared gone by a peer; it drops what it ran and starts over',
-    );
     engine.events.emit('executor.lost', { executor: old });
     dropAll();
     await hints.close();
@@ -313,7 +309,11 @@ export function createExecutor(options: ExecutorOptions): Executor {
     clearTimeout(timer);
     ticking = runTick()
       .catch((error: unknown) =>
-        engine.logger.warn({ err: error }, 'A tick failed; the next one tries again'),
+        engine.events.emit('remark', {
+          level: 'warn',
+          text: 'A tick failed; the next one tries again',
+          error,
+        }),
       )
       .finally(() => {
         ticking = undefined;
@@ -369,10 +369,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
         await atMost(handOver(lane, engine.executor), ms, 'The database does not answer.');
         hints.ready();
       } catch (error) {
-        engine.logger.warn(
-          { err: error },
-          'Could not hand over before the end; peers will take over instead',
-        );
+        const text = 'Could not hand over before the end; peers will take over instead';
+        engine.events.emit('remark', { level: 'warn', text, error });
       }
       await hints.close();
     },

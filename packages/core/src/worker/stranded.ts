@@ -54,8 +54,9 @@ export async function reviewStranded(
     if (back < BATCH && rows.length - back < BATCH) break;
   }
   for (const { name, version, workflows, reason } of kinds.values())
-    engine.logger.warn(
-      { workflowName: name, applicationVersion: version, workflows },
-      `${workflows} ${workflows === 1 ? 'workflow is' : 'workflows are'} blocked. ${reason}`,
-    );
+    engine.events.emit('remark', {
+      level: 'warn',
+      text: `${workflows} ${workflows === 1 ? 'workflow is' : 'workflows are'} blocked. ${reason}`,
+      details: { workflowName: name, applicationVersion: version, workflows },
+    });
 }

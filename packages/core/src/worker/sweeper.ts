@@ -4,7 +4,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Database } from '../store/database.ts';
 import { type Retention, type Swept, sweepWaiters, sweepWorkflows } from '../store/retention.ts';
-import type { Logger } from '../telemetry/logger.ts';
+import type { Emitter } from '../telemetry/events.ts';
 
 export interface Sweeper {
   /** What a tick reported. */
@@ -17,7 +17,11 @@ const LEAST_PAUSE_MS = 1000;
 /** A caller that waits longer than this hears of what it waits for by a tick, instead of at once. */
 const WAITER_AGE_MS = HOUR_MS;
 
-export function createSweeper(database: Database, retention: Retention | undefined, logger: Logger): Sweeper {
+export function createSweeper(
+  database: Database,
+  retention: Retention | undefined,
+  events: Emitter,
+): Sweeper {
   let running: Promise<void> | undefined;
   const stopping = new AbortController();
   /** A pass now and then: often enough that nothing is kept for much longer than it was said. */
@@ -40,7 +44,12 @@ export function createSweeper(database: Database, retention: Retention | undefin
       if (!more || stopping.signal.aborted) break;
       await setTimeout(performance.now() - begun, undefined, { signal: stopping.signal }).catch(() => {});
     }
-    if (total > 0) logger.debug({ task, deleted: total }, 'Swept what is over');
+    if (total > 0)
+      events.emit('remark', {
+        level: 'debug',
+        text: 'Swept what is over',
+        details: { task, deleted: total },
+      });
   };
 
   return {
@@ -54,7 +63,9 @@ export function createSweeper(database: Database, retention: Retention | undefin
       running = (async () => {
         for (const { name, batch } of mine) await pass(name, batch);
       })()
-        .catch((error: unknown) => logger.warn({ err: error }, 'A sweep failed; the next tick tries again'))
+        .catch((error: unknown) =>
+          events.emit('remark', { level: 'warn', text: 'A sweep failed; the next tick tries again', error }),
+        )
         .finally(() => {
           running = undefined;
         });

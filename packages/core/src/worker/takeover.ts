@@ -57,10 +57,6 @@ export function createTakeover({
       claimer.request();
     }
     if (workflows === 0) return;
-    engine.logger.info(
-      { executor: number, workflows },
-      `Took over ${workflows} workflows of executor ${number}, which is gone`,
-    );
     engine.events.emit('executor.takeover', { executor: number, workflows });
   };
 
