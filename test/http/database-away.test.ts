@@ -42,6 +42,7 @@ describe('while the database is away', () => {
         verify: verify.unsafeNone(),
         route: () => ({ workflowID: 'w', topic: 't' }),
       });
+      app.hooks('/answers');
       app.workflows('/workflows', { authorize: () => true });
       app.health('/health');
     });
@@ -65,7 +66,7 @@ describe('while the database is away', () => {
     });
 
     await postgres.stop();
-    for (const path of ['/things', '/orders', '/hooks']) {
+    for (const path of ['/things', '/orders', '/hooks', '/answers/token']) {
       await each(async ({ post }) => {
         const started = performance.now();
         const refused = await post(path, `of:${path}`);

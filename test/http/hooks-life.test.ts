@@ -5,9 +5,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type HookRejectedError, InStepError, NotInWorkflowError, Pawl, ValidationError } from '@pawl/core';
 import { type CrashMoment, exportHistory, replay, TestClock } from '@pawl/core/testing';
+import { bodyParser } from '@koa/bodyparser';
+import KoaRouter from '@koa/router';
 import { pawlExpress } from '@pawl/express';
+import { pawlKoa } from '@pawl/koa';
 import { createDatabase, createEmbedded, type TestDatabase } from '@pawl/test-support';
 import express from 'express';
+import Koa from 'koa';
 import pg from 'pg';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -222,6 +226,24 @@ describe.each(['Postgres', 'PGlite'])('on %s', (kind) => {
     await post(url).send({ n: 1 }).expect(202);
     await pawl.deleteWorkflow('resumed');
     await post(url).send({ n: 1 }).expect(404);
+  });
+
+  test('behind a body parser, and in a nested router of Koa, it is the same', async () => {
+    const parse = [express.json(), express.urlencoded({ extended: false })];
+    const onExpress = express().use(parse, pawlExpress(pawl, { scope: 'global' }).hooks());
+    const nested = new KoaRouter();
+    nested.use('/hooks', pawlKoa(pawl, { scope: 'global' }).hooks().routes());
+    const onKoa = new Koa().use(bodyParser()).use(nested.routes()).callback();
+    for (const [name, app] of [['express', onExpress] as const, ['koa', onKoa] as const]) {
+      const [yes, no] = [await asked(`${name} yes`, 'a'), await asked(`${name} no`, 'a')];
+      await request(app).post(yes).send({ n: 1 }).expect(202);
+      await request(app).post(yes).send({ n: 1 }).expect(202).expect('Idempotent-Replayed', 'true');
+      await request(app).post(`${no}/reject`).type('form').send({ n: 1 }).expect(202);
+      await request(app).get(no).expect(405);
+      await request(app).post('/hooks/unknown').send({}).expect(404);
+      expect(await result(`${name} yes`)).toEqual({ n: 1 });
+      expect(await result(`${name} no`)).toBe('HookRejectedError: [object Object]');
+    }
   });
 
   test('an exported history has no token, and replays', async () => {

@@ -1,6 +1,6 @@
 // `http.webhook()`: what the sender of a webhook sees, and what reaches the workflow; row by row, on every framework and
 // database.
-import type { Workflow } from '@pawl/core';
+import { defineTopic, type Workflow } from '@pawl/core';
 import { verify, type WebhookOptions } from '@pawl/core/http';
 import request from 'supertest';
 import { beforeAll, expect, test } from 'vitest';
@@ -161,6 +161,32 @@ describeOnEach('webhooks', (app) => {
     expect(data).toBeUndefined();
     await deliver({ order: 'x' }).expect(200);
     expect(data).toEqual({ type: 'checked', order: 'o' });
+  });
+
+  test('the schema of the topic, and of the input of what is started, count as well; so does a bad id', async () => {
+    const number: WebhookOptions<unknown>['schema'] = {
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: (value) =>
+          typeof value === 'number' ? { value } : { issues: [{ message: 'no number', path: ['n'] }] },
+      },
+    };
+    const strict = app.register('strict', async (n: number) => n, { input: number });
+    const [order, id] = [await started(), newEventID()];
+    for (const [target, message] of [
+      [{ workflowID: order, topic: defineTopic('paid', number), message: 'x' }, 'no number'],
+      [{ start: strict, input: 'x' }, 'no number'],
+      [{ workflowID: undefined as never, topic: 'paid' }, /workflow ID must be a string/],
+    ] as const) {
+      serve({ route: () => target });
+      const refused = await deliver({ type: 'paid' }, { id }).expect(422);
+      expect(refused.body).toMatchObject({ code: 'input-invalid', detail: expect.stringMatching(message) });
+    }
+    expect(await messages(order)).toBe(0);
+    serve({ route: () => ({ workflowID: order, topic: 'paid', message: 1 }) });
+    await deliver({ type: 'paid' }, { id }).expect(202);
+    expect(await result(order)).toBe(1);
   });
 
   test('another method is 405 with Allow, and a body over the limit 413, before anybody looks at a signature', async () => {

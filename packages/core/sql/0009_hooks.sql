@@ -38,7 +38,8 @@ RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_hook pawl.hook;
 BEGIN
-  PERFORM set_config('lock_timeout', '2s', true);
+  -- On a connection of the pool, which has the role's defaults; what is acknowledged is to be durable.
+  PERFORM set_config('lock_timeout', '2s', true), set_config('synchronous_commit', 'on', true);
   -- The lock of its workflow orders the answers.
   PERFORM 1 FROM pawl.workflow w JOIN pawl.hook h ON h.workflow_id = w.id
   WHERE h.token_hash = p_hash FOR NO KEY UPDATE OF w;

@@ -7,7 +7,7 @@ import type { Workflow } from '../app/workflows.ts';
 import type { WorkflowState } from '../app/status.ts';
 import type { SqlClient } from '../engine/transactions.ts';
 import { waitKeys } from '../engine/waits.ts';
-import { NonExistentWorkflowError } from '../errors/index.ts';
+import { NonExistentWorkflowError, ValidationError } from '../errors/index.ts';
 import { classifyFault } from '../store/faults.ts';
 import { readDestination, takeEvent } from '../store/hooks.ts';
 import { digest } from './digest.ts';
@@ -40,7 +40,9 @@ export interface DeliveryOrder {
   readonly park: boolean;
 }
 
-export type DeliveryOutcome = 'delivered' | 'duplicate' | 'finished' | 'unknown' | 'busy';
+type Inserted = 'delivered' | 'duplicate' | 'finished';
+/** `invalid`: not as the schema of the topic, or of the workflow's input, says; or no id that a workflow can have. */
+export type DeliveryOutcome = Inserted | 'unknown' | 'busy' | { readonly invalid: ValidationError };
 
 /** Senders try again for days: Stripe for three, Svix for one and a bit; by hand for longer. */
 const RETENTION_MS = 14 * 86_400_000;
@@ -52,7 +54,7 @@ export async function deliver<Req>(http: HttpContext<Req>, order: DeliveryOrder)
   http.ledger.sweepNowAndThen();
   const id = digest(['webhook', order.name, order.eventID]);
   let tell = (): void => {};
-  const transaction = http.pawl.runTransaction(async (tx): Promise<DeliveryOutcome> => {
+  const transaction = http.pawl.runTransaction(async (tx): Promise<Inserted> => {
     if (!(await takeEvent(runtime.database, tx, { id, retentionMs: RETENTION_MS }))) return 'duplicate';
     const done = await insert(http, order, id, tx);
     tell = done.tell;
@@ -64,6 +66,7 @@ export async function deliver<Req>(http: HttpContext<Req>, order: DeliveryOrder)
     return outcome;
   } catch (error) {
     if (error instanceof NonExistentWorkflowError) return 'unknown';
+    if (error instanceof ValidationError) return { invalid: error };
     // Somebody's transaction holds the workflow, or another delivery of the event is under way.
     if (classifyFault(error) === 'locked') return 'busy';
     throw error;
@@ -76,7 +79,7 @@ async function insert<Req>(
   { target, data, park }: DeliveryOrder,
   id: string,
   tx: SqlClient,
-): Promise<{ outcome: DeliveryOutcome; tell: () => void }> {
+): Promise<{ outcome: Inserted; tell: () => void }> {
   const { runtime } = internals(pawl);
   if ('start' in target) {
     const input = 'input' in target ? target.input : data;

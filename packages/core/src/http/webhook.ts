@@ -125,12 +125,7 @@ export function webhook<Req, T = unknown>(
     if (exchange.getBody() === undefined) exchange.setBody(content);
     const checked = schema === undefined ? { value: content as T } : await check(schema, content);
     if ('issues' in checked && checked.issues !== undefined) {
-      return refuse({
-        status: 422,
-        code: 'input-invalid',
-        detail: checked.issues[0]?.message,
-        issues: checked.issues.map(plainIssue),
-      });
+      return refuse(invalid(checked.issues));
     }
 
     const identity = verifier.identify(delivery, content);
@@ -146,13 +141,12 @@ export function webhook<Req, T = unknown>(
     const target = await route(event);
     if (target === null) return acknowledged(200, 'ignored');
 
-    const outcome = await deliver(http, {
-      name,
-      eventID: event.id,
-      data: event.data,
-      target,
-      park: onUnknown === 'park',
-    });
+    const { id: eventID, data } = event;
+    const outcome = await deliver(http, { name, eventID, data, target, park: onUnknown === 'park' });
+    if (typeof outcome === 'object') {
+      http.pawl.logger.warn(`An event of the webhook ${name} went nowhere: ${outcome.invalid.message}`);
+      return refuse(invalid(outcome.invalid.issues));
+    }
     switch (outcome) {
       case 'delivered':
         return acknowledged(202, 'accepted');
@@ -168,6 +162,15 @@ export function webhook<Req, T = unknown>(
           : refuse({ status: 404, code: 'unknown-workflow', retryable: true });
     }
   }
+}
+
+function invalid(issues: readonly StandardSchemaV1.Issue[]): ProblemDetails {
+  return {
+    status: 422,
+    code: 'input-invalid',
+    detail: issues[0]?.message,
+    issues: issues.map(plainIssue),
+  };
 }
 
 /** Which parser was in front, as far as can be seen, and what to do about it. */

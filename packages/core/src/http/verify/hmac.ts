@@ -22,7 +22,7 @@ export interface HmacOptions extends TimeOptions {
   readonly encoding?: 'hex' | 'base64' | 'base64url' | undefined;
   /** Default `sha256`. */
   readonly algorithm?: string | undefined;
-  /** What is signed; default the raw body. */
+  /** What is signed; default the raw body. If it throws, the signature does not fit. */
   readonly signed?: ((delivery: Delivery) => string | Uint8Array) | undefined;
   /**
    * The header that holds the time of signing, in Unix seconds; it must be part of what is signed. Default: none, and
@@ -76,7 +76,13 @@ export function hmac(options: HmacOptions): Verifier {
         if ('refusal' in fresh) return fresh.refusal;
         ({ timestamp } = fresh);
       }
-      const content = options.signed?.(delivery) ?? delivery.raw;
+      let content: string | Uint8Array;
+      try {
+        content = options.signed === undefined ? delivery.raw : options.signed(delivery);
+      } catch {
+        // Anybody can send what it does not expect.
+        return refused('What is signed cannot be told.');
+      }
       const matched = matchingSecret(secrets, [signature], (key) => mac(algorithm, key, [content]));
       return matched === undefined
         ? refused('The signature does not fit.')

@@ -26,8 +26,11 @@ function custom(given: CustomOptions | CustomOptions['verify']): Verifier {
   return {
     async verify(delivery) {
       try {
-        const said = await options.verify(delivery);
-        return typeof said === 'boolean' ? (said ? { valid: true } : refused('The check said no.')) : said;
+        // Whatever JavaScript may return, only these are a yes.
+        const said: unknown = await options.verify(delivery);
+        if (said === true) return { valid: true };
+        const verdict = said as Verdict | undefined | null;
+        return typeof verdict?.valid === 'boolean' ? verdict : refused('The check said no.');
       } catch {
         return refused('The check failed.');
       }

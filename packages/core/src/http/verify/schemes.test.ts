@@ -147,6 +147,32 @@ test('hmac: header, prefix, encoding, algorithm and what is signed are free', ()
   expect(() => verify.hmac({ secrets: 's', header: 'x', algorithm: 'rot13' })).toThrow(/rot13/);
 });
 
+test('hmac: a delivery that `signed` does not expect is refused', () => {
+  const verifier = verify.hmac({
+    secrets: 's',
+    header: 'X-Sig',
+    signed: ({ headers }) => (headers['x-none'] as string).toUpperCase(),
+  });
+  expect(check(verifier, { 'x-sig': mac('s', body) })).toMatchObject({ valid: false });
+});
+
+test('custom: only true and a verdict are yes', async () => {
+  for (const said of [undefined, null, 1, 'yes', {}, { valid: 'yes' }])
+    expect(
+      await check(
+        verify.custom(() => said as never),
+        {},
+      ),
+    ).not.toMatchObject({ valid: true });
+  const verdict = { valid: true, matchedSecret: 'mine', timestamp: now } as const;
+  expect(
+    await check(
+      verify.custom(async () => verdict),
+      {},
+    ),
+  ).toEqual(verdict);
+});
+
 test('custom: true is yes, false and a throw are no', async () => {
   expect(
     await check(

@@ -29,7 +29,7 @@ export function stripe(options: StripeOptions): Verifier {
     verify(delivery) {
       const given = header(delivery, 'stripe-signature');
       if (!given) return refused('The header Stripe-Signature is missing.');
-      const elements = given.split(',').map((element) => /^([a-z][a-z0-9]*)=([^\s=]+)$/.exec(element));
+      const elements = given.split(',').map((element) => /^([a-z][a-z0-9]*)=(\S+)$/.exec(element));
       const named = (name: string): string[] =>
         elements.flatMap((element) => (element?.[1] === name ? [element[2] as string] : []));
       const [time, ...others] = named('t');
