@@ -98,14 +98,14 @@ describe.each(['Postgres', 'PGlite'])('on %s', (kind) => {
         [days],
       );
     await back(13.9);
-    await sql('SELECT pawl.http_sweep(1000)');
+    await sql('SELECT pawl.http_sweep(1000, NULL)');
     await deliver(event).expect(200).expect('Webhook-Duplicate', 'true');
     await back(0.2);
     await deliver(event).expect(202);
     await pawl.retrieveWorkflow('c').getResult();
     expect(ran.filter((order) => order === 'c')).toHaveLength(2);
     await deliver(event).expect(200).expect('Webhook-Duplicate', 'true');
-    await sql('SELECT pawl.http_sweep(1000)');
+    await sql('SELECT pawl.http_sweep(1000, NULL)');
     expect(await sql(kept)).toHaveLength(1);
   });
 
