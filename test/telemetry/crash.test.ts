@@ -33,7 +33,11 @@ async function startShop(...args: string[]): Promise<Shop> {
   });
   children.add(child);
   const lines = createInterface({ input: child.stdout });
-  const [port] = (await once(lines, 'line')) as [string];
+  const died = once(child, 'exit').then(([code]) => {
+    throw new Error(`The shop ended before it was open (${String(code)}).`);
+  });
+  const [port] = (await Promise.race([once(lines, 'line'), died])) as [string];
+  died.catch(() => {});
   return {
     url: `http://127.0.0.1:${port}`,
     lines,
@@ -56,9 +60,9 @@ async function database(kind: string): Promise<{ url: string; drop: () => Promis
   return { url: path.join(directory, 'embedded'), drop: async () => {} };
 }
 
-test.each([
-  ['express', 'a server'],
-  ['koa', 'an embedded database'],
+test.concurrent.each([
+  ['express5', 'a server'],
+  ['koa3', 'an embedded database'],
 ])(
   'after a crash, %s on %s: the same trace, a new run with a link to the old one',
   { timeout: 180_000 },
