@@ -107,20 +107,17 @@ test('what ARCHITECTURE.md and the READMEs name is there', () => {
     encoding: 'utf8',
   })
     .split('\n')
-    .filter((file) => /\.(ts|sql|json)$/.test(file) && !file.startsWith('test/readme/'));
+    .filter((file) => /\.(ts|sql|js|json)$/.test(file) && !file.startsWith('test/readme/'));
   const text = sources.filter(existsHere).map(read).join('\n');
   const missing: string[] = [];
   for (const page of ['ARCHITECTURE.md', ...pages]) {
     const prose = read(page).replaceAll(/^```.*?^```$/gms, '');
-    const places = ['.', path.dirname(page), 'packages/core', 'examples/widget-store'].concat(
-      ['', '/engine', '/store'].map((folder) => `packages/core/src${folder}`),
-    );
     for (const [, link = ''] of prose.matchAll(/\]\(([^)#:]+)\)/g))
       if (!existsHere(path.join(path.dirname(page), link))) missing.push(`${page}: ${link}`);
     for (const [, code = ''] of prose.matchAll(/`([^`\n]+)`/g)) {
       const isFile = /^[\w./-]+\.(ts|sql|js|md)$/.test(code);
       const known = isFile
-        ? places.some((place) => existsHere(path.join(place, code)))
+        ? existsHere(code) || sources.some((file) => file.endsWith(`/${code}`))
         : !/^\w{4,}$/.test(code) || new RegExp(`\\b${code}\\b`).test(text);
       if (!known) missing.push(`${page}: ${code}`);
     }
