@@ -27,35 +27,61 @@ export interface Defaults<Req> {
   readonly baseURL?: string | undefined;
 }
 
+/**
+ * How a route treats the `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07; where that is silent, what
+ * Stripe does). A mistake among them is a ConfigurationError when the route is made.
+ *
+ * @example
+ * http.idempotent({ required: true, ignoreFields: ['meta.sentAt'], retention: '7d' });
+ */
 export interface IdempotencyOptions<Req> {
+  /**
+   * Whose a key is, in place of the `scope` that all routes share. Nobody (an empty string) is 401, an error 500; the
+   * handler is not run.
+   */
   readonly scope?: Scope<Req> | undefined;
-  /** Refuse a request without a key; default false. */
+  /** Refuse a request without a key, with 400; default false: it passes, and runs each time that it comes. */
   readonly required?: boolean | undefined;
   /** Methods that a key means something for; default POST and PATCH. Never GET, HEAD, OPTIONS. */
   readonly methods?: readonly string[] | undefined;
   /** Name of the header; default `Idempotency-Key`. */
   readonly header?: string | undefined;
-  /** `'strict'` takes the quoted form only; default `'lenient'`. */
+  /** `'strict'` takes the quoted form only, a string of RFC 8941; default `'lenient'`, which takes a bare token as well. */
   readonly keyFormat?: KeyFormat | undefined;
-  /** What must be the same when a key comes again, instead of method, path, query and body. */
+  /**
+   * What must be the same when a key comes again, or it is 422; in place of method, path, query, media type and body. A
+   * JSON body is there to look at, whether or not a parser has run.
+   */
   readonly fingerprint?: ((req: Req) => string | Uint8Array) | undefined;
   /** Fields of a JSON body that may differ when a key comes again, as `meta.sentAt`. */
   readonly ignoreFields?: readonly string[] | undefined;
   /** Headers that must be the same when a key comes again. */
   readonly includeHeaders?: readonly string[] | undefined;
-  /** What `idempotent` does with a key that is in flight; default `'conflict'`. */
+  /**
+   * What `idempotent` does with a key that is in flight: `'conflict'` answers 409 at once and is the default, `'wait'`
+   * waits for the answer, 10 seconds or what `Prefer: wait=n` asks for (at most 60). `endpoint` always waits.
+   */
   readonly inFlight?: 'conflict' | 'wait' | undefined;
-  /** How long an answer is kept after it was given; default 24 h. */
+  /** How long an answer is kept after it was given, by the database's clock; default 24 h. Then the key is new. */
   readonly retention?: Duration | undefined;
-  /** How long after its last heartbeat a process is taken for dead; default 30 s. */
+  /**
+   * How long after its last heartbeat the process of an `idempotent` handler is taken for dead, so that the next request
+   * runs the handler again; default 30 s. An `endpoint` needs none: its workflow goes on by itself.
+   */
   readonly lease?: Duration | undefined;
-  /** Largest request body, in bytes; default 1 MiB. */
+  /** Largest request body, in bytes; default 1 MiB. A larger one is 413. */
   readonly maxBodyBytes?: number | undefined;
-  /** Largest response body that is kept, in bytes; default 256 KiB. */
+  /**
+   * Largest response body that is kept, in bytes; default 256 KiB. A larger one goes out once, marked
+   * `Idempotency-Stored: false`, and a retry is told so with 409: the work is not done again.
+   */
   readonly maxStoredBytes?: number | undefined;
-  /** Which responses are kept, by status; default 2xx, 3xx, 4xx except 401, 403, 408, 409, 425, 429. */
+  /**
+   * Which responses of an `idempotent` handler are kept, by status; any other leaves the key for another try. Default:
+   * 2xx, 3xx, 4xx except 401, 403, 408, 409, 425, 429.
+   */
   readonly storable?: ((res: { readonly status: number }) => boolean) | undefined;
-  /** Requests that idempotency leaves alone. */
+  /** Requests that idempotency leaves alone, though they have a key. */
   readonly skip?: ((req: Req) => boolean) | undefined;
 }
 
