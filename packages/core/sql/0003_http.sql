@@ -53,6 +53,8 @@ DECLARE
   v_out  pawl.http_outcome;
   v_lease timestamptz;
 BEGIN
+  -- The pool has the role's defaults, but what a caller is told is to be on disk.
+  PERFORM set_config('synchronous_commit', 'on', true);
   FOR i IN 1 .. cardinality(p_ids) LOOP
     v_lease := v_now + p_leases[i] * interval '1 millisecond';
     v_out := NULL;
@@ -148,6 +150,7 @@ DECLARE
   v_out pawl.http_outcome;
   v_at  integer := 1;
 BEGIN
+  PERFORM set_config('synchronous_commit', 'on', true);
   FOR i IN 1 .. cardinality(p_ids) LOOP
     v_out := NULL;
     v_out.item := i - 1;
