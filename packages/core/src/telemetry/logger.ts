@@ -47,7 +47,8 @@ export function subscribeLogger(logger: Logger, events: Emitter): (() => void)[]
         ...details,
         ...(error === undefined ? {} : { err: error }),
       };
-      logger[level](fields, text);
+      if (Object.keys(fields).length === 0) logger[level](text);
+      else logger[level](fields, text);
     }),
   ];
 }
