@@ -1,3 +1,3 @@
 import { describeWidgetStore } from './widget-store.ts';
 
-describeWidgetStore({ server: 'express', database: 'embedded', offset: 0, nth: 1 });
+describeWidgetStore({ server: 'express', database: 'server', offset: 0, nth: 1 });

@@ -1,3 +1,3 @@
 import { describeWidgetStore } from './widget-store.ts';
 
-describeWidgetStore({ server: 'koa', database: 'server', offset: 1, nth: 2 });
+describeWidgetStore({ server: 'koa', database: 'embedded', offset: 1, nth: 2 });
