@@ -56,7 +56,7 @@ test('the client asks until it has an answer, with one key', async () => {
     keys.push(req.get('idempotency-key'));
     if (keys.length === 1) res.socket?.destroy();
     else if (keys.length === 2) res.status(503).set('Retry-After', '0').end();
-    else if (keys.length === 3) res.status(409).end();
+    else if (keys.length === 3) res.status(409).type('application/problem+json').send({ retryable: true });
     else res.status(201).json({ ordered: true });
   });
   const server = app.listen(0, '127.0.0.1');
