@@ -20,13 +20,51 @@ async function check(directory: string, scratch: string): Promise<string> {
   return file;
 }
 
+interface Manifest {
+  private?: boolean;
+  exports: Record<string, { types?: string } | string>;
+  dependencies?: Record<string, string>;
+  peerDependencies?: Record<string, string>;
+  peerDependenciesMeta?: Record<string, { optional?: boolean }>;
+}
+
+/** Packages that the declarations lead to, though a user may not have them: without `skipLibCheck` that is an error. */
+async function missingTypes(directory: string, manifest: Manifest): Promise<string[]> {
+  const { exports, dependencies = {}, peerDependencies = {}, peerDependenciesMeta = {} } = manifest;
+  const installed = [...Object.keys(dependencies), ...Object.keys(peerDependencies)].filter(
+    (name) => peerDependenciesMeta[name]?.optional !== true,
+  );
+  const files = Object.values(exports).flatMap((entry) => (typeof entry === 'object' && entry.types) || []);
+  const waiting = files.map((file) => path.join(directory, file));
+  const seen = new Set<string>();
+  const missing = new Set<string>();
+  for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    const text = (await readFile(file, 'utf8')).replaceAll(/\/\*.*?\*\//gs, '');
+    for (const [, from = ''] of text.matchAll(/(?:from |import\()'([^']+)'/g)) {
+      if (from.startsWith('.'))
+        waiting.push(path.join(path.dirname(file), from.replace(/\.[jt]s$/, '.d.ts')));
+      else if (
+        !from.startsWith('node:') &&
+        !installed.some((name) => from === name || from.startsWith(`${name}/`))
+      )
+        missing.add(`${path.relative(directory, file)}: ${from}`);
+    }
+  }
+  return [...missing];
+}
+
 const scratch = await mkdtemp(path.join(tmpdir(), 'pawl-packages-'));
 try {
   for (const name of await readdir('packages')) {
     const directory = path.resolve('packages', name);
     const manifest = await readFile(path.join(directory, 'package.json'), 'utf8').catch(() => undefined);
-    if (manifest === undefined || (JSON.parse(manifest) as { private?: boolean }).private) continue;
+    if (manifest === undefined || (JSON.parse(manifest) as Manifest).private) continue;
     try {
+      const missing = await missingTypes(directory, JSON.parse(manifest) as Manifest);
+      if (missing.length > 0)
+        throw new Error(`Types of packages that need not be there:\n${missing.join('\n')}`);
       console.log(`${await check(directory, scratch)}: fit to publish`);
     } catch (error) {
       const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };

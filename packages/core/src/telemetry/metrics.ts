@@ -3,24 +3,8 @@
 
 import type { Attributes } from '@opentelemetry/api';
 import type { Emitter } from './events.ts';
+import type { MetricSources } from './telemetry.ts';
 import { errorType, type OpenTelemetryApi, SCOPE } from './vocabulary.ts';
-
-/** What waits in the database, of all processes together. */
-interface Waiting {
-  /** Out of memory, until a message, an event or their time comes. */
-  readonly parked: number;
-  /** To be run, and nobody runs it yet. */
-  readonly due: number;
-  /** How long the first of those has been due. */
-  readonly oldestDueSeconds: number;
-}
-
-export interface MetricSources {
-  /** Workflows that this process runs now. */
-  active(): number;
-  /** Asked when metrics are collected; undefined before there is a database. */
-  waiting(): Promise<Waiting | undefined>;
-}
 
 const SECONDS = {
   unit: 's',

@@ -1,22 +1,12 @@
 // Owns the way to @opentelemetry/api, which may not be installed. Never registers a provider: that is the application's.
 
 import type { Emitter } from './events.ts';
-import { type MetricSources, subscribeMetrics } from './metrics.ts';
+import { subscribeMetrics } from './metrics.ts';
 import { SUPPRESSED } from './replay-context.ts';
 import { subscribeRequests } from './request-spans.ts';
+import type { MetricSources, Telemetry } from './telemetry.ts';
 import { subscribeTracing } from './tracing.ts';
 import type { OpenTelemetryApi } from './vocabulary.ts';
-
-export interface Telemetry {
-  /** Of the span that is active where it is asked for. */
-  traceIDs(): { trace_id: string; span_id: string } | undefined;
-  /**
-   * Runs it without spans of instrumentations: two ticks a second and the shared flushes of a journal belong to nobody's
-   * trace.
-   */
-  quietly<T>(fn: () => T): T;
-  stop(): void;
-}
 
 const NONE: Telemetry = { traceIDs: () => undefined, quietly: (fn) => fn(), stop: () => {} };
 
