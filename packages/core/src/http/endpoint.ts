@@ -104,7 +104,11 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     }
     if (input.kind === 'refused') return (await earlierAnswer(exchange, request)) ?? input.reply;
 
-    const outcome = await http.ledger.claim({ ...request, leaseMs: null });
+    const outcome = await http.ledger.claim({
+      ...request,
+      leaseMs: null,
+      retentionMs: settings.retentionMs,
+    });
     const workflowID = derivedWorkflowID(outcome.id, outcome.generation);
     exchange.setIdempotency({ key: request.key, workflowID, attempt: outcome.attempt });
     const known = answerOfClaim(exchange, outcome, workflowID);

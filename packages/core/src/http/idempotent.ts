@@ -86,7 +86,8 @@ async function claimOrWait<Req>(
   settings: IdempotencySettings<Req>,
   request: { id: string; fingerprint: string },
 ) {
-  const claim = { ...request, leaseMs: settings.leaseMs };
+  const { leaseMs, retentionMs } = settings;
+  const claim = { ...request, leaseMs, retentionMs };
   let outcome = await http.ledger.claim(claim);
   if (settings.inFlight !== 'wait' || outcome.kind !== 'running') return outcome;
   const wanted = parsePrefer(headerValues(exchange.incoming, 'prefer')).wait ?? WAIT_SECONDS;
