@@ -9,6 +9,7 @@ import { type Exchange, mediaType, type Reply } from './exchange.ts';
 import type { HttpContext } from './http-context.ts';
 import { MAX_BODY_BYTES } from './options.ts';
 import { type ProblemDetails, WORKFLOW_BUSY } from './problem.ts';
+import { isTooDeep, TOO_DEEP } from './request-body.ts';
 import { check, plainIssue } from './schema.ts';
 import { deliver, type WebhookRoute } from './webhook-delivery.ts';
 import type { Delivery, Verifier } from './verify/verifier.ts';
@@ -122,6 +123,7 @@ export function webhook<Req, T = unknown>(
     } catch {
       return refuse({ status: 400, code: 'body-malformed', detail: 'The body is not JSON.' });
     }
+    if (isTooDeep(content)) return refuse({ status: 400, code: 'body-malformed', detail: TOO_DEEP });
     if (exchange.getBody() === undefined) exchange.setBody(content);
     const checked = schema === undefined ? { value: content as T } : await check(schema, content);
     if ('issues' in checked && checked.issues !== undefined) {
