@@ -6,7 +6,7 @@ import { ConfigurationError } from '../errors/index.ts';
 import { bodyOf } from './admission.ts';
 import { digest } from './digest.ts';
 import { type Exchange, mediaType, type Reply } from './exchange.ts';
-import type { HttpContext } from './http-context.ts';
+import { askApp, type HttpContext } from './http-context.ts';
 import { MAX_BODY_BYTES } from './options.ts';
 import { type ProblemDetails, WORKFLOW_BUSY } from './problem.ts';
 import { isTooDeep, TOO_DEEP } from './request-body.ts';
@@ -110,7 +110,7 @@ export function webhook<Req, T = unknown>(
     }
 
     const delivery: Delivery = { headers: exchange.incoming.headers, raw, now: now() };
-    const verdict = await verifier.verify(delivery);
+    const verdict = await askApp(() => verifier.verify(delivery));
     if (!verdict.valid) {
       if (read.body.kind === 'parsed' && read.body.doubtful) return bytesAreLost();
       http.pawl.logger.warn(`A delivery to the webhook ${name} was refused: ${verdict.reason}`);
@@ -140,7 +140,7 @@ export function webhook<Req, T = unknown>(
       raw,
       matchedSecret: verdict.matchedSecret,
     };
-    const target = await route(event);
+    const target = await askApp(() => route(event));
     if (target === null) return acknowledged(200, 'ignored');
 
     const { id: eventID, data } = event;
