@@ -133,7 +133,7 @@ export function unavailableAnswer<Req>(
     status: 409,
     code: 'response-unavailable',
     detail:
-      'The operation was done; its response was a stream or too large to be kept, and is not made again.',
+      'The operation was done; its response was a stream, too large to be kept, or deleted with its workflow, and is not made again.',
     workflowID,
   });
 }
