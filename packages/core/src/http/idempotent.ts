@@ -143,8 +143,8 @@ function attemptOf<Req>(
       await settle({ kind: 'failed' });
       return true;
     }
-    const plain = await withoutEncoding(answer);
-    if (plain.body.byteLength > settings.maxStoredBytes) {
+    const plain = await withoutEncoding(answer, settings.maxStoredBytes);
+    if (plain === undefined || plain.body.byteLength > settings.maxStoredBytes) {
       await settle({ kind: 'unavailable' });
       return false;
     }
