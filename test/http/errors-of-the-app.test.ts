@@ -16,9 +16,9 @@ describe.each(frameworks)('errors of the app on $name', (framework) => {
     const id = `take-${framework.name}`;
     await (await app.pawl.startWorkflow(take, { workflowID: id })()).getResult();
     app.serve((routes) => {
-      routes.endpoint('/input', take as never, { input: refused });
-      routes.endpoint('/reply', take as never, { reply: refused });
-      routes.endpoint('/replyError', fail as never, { replyError: refused });
+      routes.endpoint('/input', take, { input: refused });
+      routes.endpoint('/reply', take, { reply: refused });
+      routes.endpoint('/replyError', fail, { replyError: refused });
       routes.webhook('/route', { name: `r-${framework.name}`, verify: verify.unsafeNone(), route: refused });
       const verifier = { ...verify.unsafeNone(), verify: refused };
       routes.webhook('/verify', { name: `v-${framework.name}`, verify: verifier, route: () => null });
