@@ -203,7 +203,15 @@ describe('around the routes of Koa', () => {
       expect(runs).toBe(2);
     });
 
-    test('a handler that fails when its client has gone leaves the key for another try', async () => {
+    test.each<[string, (ctx: Context) => void]>([
+      [
+        'throws',
+        () => {
+          throw new Error('bad luck');
+        },
+      ],
+      ['leaves a body that has no JSON', (ctx) => void (ctx.body = { count: 1n })],
+    ])('a handler that %s when its client has gone leaves the key for another try', async (_, fail) => {
       serve((app, http) =>
         app.use(http.idempotent()).use(async (ctx) => {
           runs += 1;
@@ -212,7 +220,7 @@ describe('around the routes of Koa', () => {
             return;
           }
           await pause(150);
-          throw new Error('bad luck');
+          fail(ctx);
         }),
       );
       const key = newKey();

@@ -141,7 +141,7 @@ END $$;
 -- is given that one. Outcomes: stored, superseded, done (with the answer that stands), missing.
 -- The bodies come as one value, cut by p_lengths: drivers send that one as it is, an array of them as hex.
 CREATE FUNCTION pawl.http_settle(
-  p_ids text[], p_owners text[], p_attempts integer[], p_states text[], p_retentions float8[],
+  p_ids text[], p_owners text[], p_generations float8[], p_attempts integer[], p_states text[], p_retentions float8[],
   p_status integer[], p_headers text[], p_lengths integer[], p_bodies bytea
 ) RETURNS SETOF pawl.http_outcome LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -157,6 +157,8 @@ BEGIN
     SELECT * INTO v_row FROM pawl.http_request r WHERE r.id = p_ids[i] FOR NO KEY UPDATE;
     IF NOT FOUND THEN
       v_out.outcome := 'missing';
+    ELSIF v_row.generation <> p_generations[i] THEN
+      v_out.outcome := 'superseded';
     ELSIF v_row.state <> 'running' AND v_row.owner = p_owners[i] AND v_row.attempt = p_attempts[i] THEN
       v_out.outcome := 'stored';
     ELSIF v_row.state = 'done' AND v_row.lease_until IS NULL THEN

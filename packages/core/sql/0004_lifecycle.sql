@@ -342,6 +342,13 @@ BEGIN
   SELECT coalesce(array_agg(l.id), '{}') INTO p_ids
   FROM (SELECT w.id FROM pawl.workflow w WHERE w.id = ANY (p_ids) AND w.status <> 'RESERVED'
         ORDER BY w.id FOR UPDATE) l;
+  -- An Idempotency-Key whose answer nobody has fetched: it cannot be had any more, and must not be made again. As long
+  -- as such a key is kept in any case (ledger.ts).
+  UPDATE pawl.http_request r
+  SET state = 'done', completed_at = w.completed_at, expires_at = w.completed_at + interval '30 days'
+  FROM pawl.workflow w
+  WHERE w.id = ANY (p_ids) AND w.completed_at IS NOT NULL AND r.id = substring(w.id FROM 6 FOR 43)
+    AND w.id = 'http-' || r.id || '-' || r.generation AND r.state = 'running' AND r.lease_until IS NULL;
   UPDATE pawl.waiter t SET fired = true WHERE t.target = ANY (p_ids) AND NOT t.fired;
   DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (p_ids) AND t.workflow_id <> '';
   DELETE FROM pawl.step s WHERE s.workflow_id = ANY (p_ids);

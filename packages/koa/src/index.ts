@@ -3,6 +3,7 @@
 import KoaRouter from '@koa/router';
 import type { Pawl, Workflow } from '@pawl/core';
 import {
+  type Answer,
   type Attempt,
   createHttp,
   type Defaults,
@@ -114,8 +115,13 @@ export function pawlKoa(pawl: Pawl, defaults: Defaults<Context>): PawlKoa {
 
 async function runHeld(ctx: Context, next: Next, attempt: Attempt): Promise<void> {
   const capture = attempt.capture(ctx.res);
+  let answer: Answer | undefined;
   try {
     await attempt.run(next);
+    // A handler that wrote to ctx.res itself is recorded from there.
+    if (ctx.respond === false || !capture.holding) return;
+    // What cannot be told as JSON throws here.
+    answer = answerOf(ctx, capture.headersBefore);
   } catch (error) {
     // The response is made of the error further out, and recorded there; unless there is nobody left to send one to.
     capture.holdPipes();
@@ -124,9 +130,6 @@ async function runHeld(ctx: Context, next: Next, attempt: Attempt): Promise<void
     else await attempt.fail();
     throw error;
   }
-  // A handler that wrote to ctx.res itself is recorded from there.
-  if (ctx.respond === false || !capture.holding) return;
-  const answer = answerOf(ctx, capture.headersBefore);
   if (answer === undefined) return capture.goLive();
   const stored = await attempt.record(answer).catch(() => false);
   capture.release(stored ? {} : { 'Idempotency-Stored': 'false' });

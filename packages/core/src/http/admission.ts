@@ -6,7 +6,7 @@ import { requestID } from './digest.ts';
 import type { HttpContext } from './http-context.ts';
 import { parseIdempotencyKey } from './idempotency-key.ts';
 import type { IdempotencySettings } from './options.ts';
-import { parseJSON, readBody, type RequestBody } from './request-body.ts';
+import { parseJSON, readBody, type RequestBody, TOO_DEEP } from './request-body.ts';
 
 export type ReadBody = Extract<RequestBody, { kind: 'bytes' | 'parsed' }>;
 
@@ -61,7 +61,11 @@ export async function bodyOf<Req>(
           code: 'body-too-large',
           detail: `The body is larger than ${limit} bytes.`,
         })
-      : http.problem(exchange, { status: 400, code: 'body-malformed', detail: 'The body ended early.' });
+      : http.problem(exchange, {
+          status: 400,
+          code: 'body-malformed',
+          detail: body.kind === 'too-deep' ? TOO_DEEP : 'The body ended early.',
+        });
   return { kind: 'refused', reply };
 }
 
@@ -129,7 +133,7 @@ export function unavailableAnswer<Req>(
     status: 409,
     code: 'response-unavailable',
     detail:
-      'The operation was done; its response was a stream or too large to be kept, and is not made again.',
+      'The operation was done; its response was a stream, too large to be kept, or deleted with its workflow, and is not made again.',
     workflowID,
   });
 }

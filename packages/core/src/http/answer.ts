@@ -46,7 +46,9 @@ export function answerOfReply(reply: Reply): Answer {
   return { status: reply.status, headers, body: bytes };
 }
 
-const DECODERS: Readonly<Record<string, (bytes: Uint8Array) => Promise<Uint8Array>>> = {
+type Decode = (bytes: Uint8Array, options: { maxOutputLength: number }) => Promise<Uint8Array>;
+
+const DECODERS: Readonly<Record<string, Decode>> = {
   gzip: promisify(gunzip),
   'x-gzip': promisify(gunzip),
   deflate: promisify(inflate),
@@ -55,17 +57,19 @@ const DECODERS: Readonly<Record<string, (bytes: Uint8Array) => Promise<Uint8Arra
 
 /**
  * A compressing middleware chose an encoding for the one client that asked. The record must suit any client, so it
- * holds the plain bytes; the middleware compresses the replay as it likes.
+ * holds the plain bytes; the middleware compresses the replay as it likes. Undefined: they are more than `maxBytes`, and
+ * have not been made: a thousandth of them may have been a user's upload.
  */
-export async function withoutEncoding(answer: Answer): Promise<Answer> {
+export async function withoutEncoding(answer: Answer, maxBytes: number): Promise<Answer | undefined> {
   const encoding = answer.headers.find(([name]) => name.toLowerCase() === 'content-encoding')?.[1];
   if (encoding === undefined || answer.body.byteLength === 0) return answer;
   const decode = DECODERS[String(encoding).toLowerCase()];
   if (decode === undefined) return answer;
   let body: Uint8Array;
   try {
-    body = await decode(answer.body);
-  } catch {
+    body = await decode(answer.body, { maxOutputLength: Math.max(1, maxBytes) });
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') return undefined;
     // It is not what it says. That is between the handler and its clients.
     return answer;
   }

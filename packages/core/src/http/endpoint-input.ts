@@ -5,7 +5,7 @@ import { internals } from '../app/internals.ts';
 import { ValidationError } from '../errors/index.ts';
 import type { ReadBody } from './admission.ts';
 import type { Exchange, Reply } from './exchange.ts';
-import type { HttpContext } from './http-context.ts';
+import { askApp, type HttpContext } from './http-context.ts';
 import { statusOf } from './outcome.ts';
 import { parseJSON } from './request-body.ts';
 import { check, isSchema, plainIssue } from './schema.ts';
@@ -38,7 +38,7 @@ export async function prepareInput<Req, Input>(
       if (checked.issues !== undefined) return refused(invalidInput(http, exchange, checked.issues));
       value = checked.value;
     } else if (input !== undefined) {
-      value = await input(exchange.request);
+      value = await askApp(() => input(exchange.request));
     } else if (value === undefined && registered?.input === undefined && (registered?.fn.length ?? 0) > 0) {
       const detail = 'The request has no body, and this operation needs one.';
       return refused(http.problem(exchange, { status: 400, code: 'body-missing', detail }));

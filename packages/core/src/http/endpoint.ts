@@ -20,7 +20,7 @@ import { answerOfRecord, answerOfReply, replyOf } from './answer.ts';
 import { derivedWorkflowID } from './digest.ts';
 import { type InputOption, invalidInput, type Prepared, prepareInput } from './endpoint-input.ts';
 import { type Exchange, headerValues, type Reply } from './exchange.ts';
-import type { HttpContext } from './http-context.ts';
+import { askApp, type HttpContext } from './http-context.ts';
 import type { Claimed } from './ledger.ts';
 import { type IdempotencyOptions, idempotencySettings } from './options.ts';
 import { problemOfError, replyOfRoute, replyOfValue, type RouteReply } from './outcome.ts';
@@ -104,7 +104,11 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     }
     if (input.kind === 'refused') return (await earlierAnswer(exchange, request)) ?? input.reply;
 
-    const outcome = await http.ledger.claim({ ...request, leaseMs: null });
+    const outcome = await http.ledger.claim({
+      ...request,
+      leaseMs: null,
+      retentionMs: settings.retentionMs,
+    });
     const workflowID = derivedWorkflowID(outcome.id, outcome.generation);
     exchange.setIdempotency({ key: request.key, workflowID, attempt: outcome.attempt });
     const known = answerOfClaim(exchange, outcome, workflowID);
@@ -211,8 +215,9 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     outcome: Outcome,
   ): Promise<Reply> {
     if (outcome.kind === 'value') {
-      if (options.reply === undefined) return replyOfValue(outcome.value);
-      return replyOfRoute(await options.reply(outcome.value as Value, exchange.request));
+      const { reply } = options;
+      if (reply === undefined) return replyOfValue(outcome.value);
+      return replyOfRoute(await askApp(() => reply(outcome.value as Value, exchange.request)));
     }
     if (outcome.kind === 'stopped') {
       const cancelled = outcome.status === 'CANCELLED';
@@ -222,7 +227,7 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
         workflowID,
       });
     }
-    const own = await options.replyError?.(outcome.error, exchange.request);
+    const own = await askApp(() => options.replyError?.(outcome.error, exchange.request));
     return own === undefined
       ? http.problem(exchange, problemOfError(outcome.error, workflowID))
       : replyOfRoute(own);

@@ -14,7 +14,7 @@ import type { HttpContext } from './http-context.ts';
 import { within } from './ledger.ts';
 import { MAX_BODY_BYTES } from './options.ts';
 import { WORKFLOW_BUSY } from './problem.ts';
-import { isJSON } from './request-body.ts';
+import { isJSON, isTooDeep, TOO_DEEP } from './request-body.ts';
 import { type Params, type RouteTable, routeTable } from './routes.ts';
 
 type Kind = 'resolved' | 'rejected';
@@ -129,7 +129,11 @@ function valueOf(
   const type = mediaType(exchange.incoming);
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(body.bytes);
-    if (isJSON(type)) return { value: JSON.parse(text) as unknown };
+    if (isJSON(type)) {
+      const value: unknown = JSON.parse(text);
+      if (!isTooDeep(value)) return { value };
+      return { problem: { status: 400, code: 'body-malformed', detail: TOO_DEEP } };
+    }
     if (type === 'application/x-www-form-urlencoded')
       return { value: Object.fromEntries(new URLSearchParams(text)) };
     if (type === 'text/plain') return { value: text };

@@ -2,7 +2,12 @@
 // Never holds anything of one request.
 import { internals } from '../app/internals.ts';
 import type { Pawl } from '../app/pawl.ts';
-import { ConfigurationError, DatabaseUnavailableError, NotLaunchedError } from '../errors/index.ts';
+import {
+  ConfigurationError,
+  DatabaseUnavailableError,
+  NotLaunchedError,
+  PawlError,
+} from '../errors/index.ts';
 import { classifyFault } from '../store/faults.ts';
 import { type Exchange, type Reply, splitTarget } from './exchange.ts';
 import { type Ledger, ledgerOf } from './ledger.ts';
@@ -70,7 +75,23 @@ export function httpContext<Req>(pawl: Pawl, defaults: Defaults<Req>): HttpConte
   };
 }
 
+const ofTheApp = new WeakSet<object>();
+
+/**
+ * Calls a function of the app's. What it throws is the app's as well, also where it looks like our database's trouble:
+ * another service that refuses connections must not be reported as that, nor be kept from the app's error handling.
+ */
+export async function askApp<T>(ask: () => T | Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (typeof error === 'object' && error !== null && !(error instanceof PawlError)) ofTheApp.add(error);
+    throw error;
+  }
+}
+
 function isUnavailable(error: unknown): boolean {
+  if (typeof error === 'object' && error !== null && ofTheApp.has(error)) return false;
   return error instanceof DatabaseUnavailableError || classifyFault(error) === 'connection';
 }
 

@@ -86,7 +86,8 @@ async function claimOrWait<Req>(
   settings: IdempotencySettings<Req>,
   request: { id: string; fingerprint: string },
 ) {
-  const claim = { ...request, leaseMs: settings.leaseMs };
+  const { leaseMs, retentionMs } = settings;
+  const claim = { ...request, leaseMs, retentionMs };
   let outcome = await http.ledger.claim(claim);
   if (settings.inFlight !== 'wait' || outcome.kind !== 'running') return outcome;
   const wanted = parsePrefer(headerValues(exchange.incoming, 'prefer')).wait ?? WAIT_SECONDS;
@@ -142,8 +143,8 @@ function attemptOf<Req>(
       await settle({ kind: 'failed' });
       return true;
     }
-    const plain = await withoutEncoding(answer);
-    if (plain.body.byteLength > settings.maxStoredBytes) {
+    const plain = await withoutEncoding(answer, settings.maxStoredBytes);
+    if (plain === undefined || plain.body.byteLength > settings.maxStoredBytes) {
       await settle({ kind: 'unavailable' });
       return false;
     }

@@ -2,9 +2,13 @@
 // Never takes or gives up a key; runs only while something is held.
 import type { HttpLease } from '../store/http-requests.ts';
 
+/** A timer of Node's that is to wait for longer than 2^31 ms does not wait at all. */
+const LONGEST_MS = 60 * 60_000;
+
 export interface LeaseKeeper {
   hold(lease: HttpLease): void;
-  drop(id: string): void;
+  /** Not the lease of somebody who has taken the key over, in this process as well. */
+  drop(lease: Pick<HttpLease, 'id' | 'owner'>): void;
 }
 
 /** @param renew gives the ids that somebody else has taken over meanwhile */
@@ -22,7 +26,8 @@ export function leaseKeeper(
     renewing = true;
     try {
       const leases = [...held.values()];
-      for (const id of await renew(leases)) if (leases.includes(held.get(id) as HttpLease)) drop(id);
+      const lost = new Set(await renew(leases));
+      for (const lease of leases) if (lost.has(lease.id)) drop(lease);
     } catch (error) {
       onError(error);
     } finally {
@@ -30,8 +35,8 @@ export function leaseKeeper(
     }
   }
 
-  function drop(id: string): void {
-    held.delete(id);
+  function drop({ id, owner }: Pick<HttpLease, 'id' | 'owner'>): void {
+    if (held.get(id)?.owner === owner) held.delete(id);
     if (held.size > 0) return;
     clearInterval(timer);
     timer = undefined;
@@ -41,7 +46,7 @@ export function leaseKeeper(
   return {
     hold(lease) {
       held.set(lease.id, lease);
-      const wanted = Math.max(50, lease.leaseMs / 3);
+      const wanted = Math.min(Math.max(50, lease.leaseMs / 3), LONGEST_MS);
       if (wanted >= period) return;
       period = wanted;
       clearInterval(timer);

@@ -51,6 +51,7 @@ const OUTCOMES: Record<HttpClaimOutcome['kind'], string> = {
 export interface Claimed {
   readonly id: string;
   readonly owner: string;
+  readonly generation: number;
   readonly attempt: number;
 }
 
@@ -69,6 +70,7 @@ export interface Ledger {
     id: string;
     fingerprint: string;
     leaseMs: number | null;
+    retentionMs: number;
   }): Promise<HttpClaimOutcome & Claimed>;
   settle(claimed: Claimed, ending: Ending, retentionMs: number): Promise<HttpSettleOutcome>;
   /**
@@ -152,22 +154,22 @@ function createLedger({ requests, ongoing, events, onError }: LedgerOptions): Le
         // The database is still away.
       }
     }
-    keeper.drop(settlement.id);
+    keeper.drop(settlement);
   }
 
   return {
     sweepNowAndThen,
 
-    async claim({ id, fingerprint, leaseMs }) {
+    async claim({ id, fingerprint, leaseMs, retentionMs }) {
       const owner = randomUUID();
       const claiming = claimOne({ id, fingerprint, owner, leaseMs });
       const outcome = await within(CLAIM_DEADLINE_MS, claiming, () => {
-        // It was told that nothing happened: so a claim that succeeds after all is given back. One without a lease is
-        // not: others may have joined it meanwhile, and go on with what it stands for.
+        // It was told that nothing happened: so a claim that succeeds after all is given back, with what is known of
+        // earlier attempts. One without a lease is not: others may have joined it meanwhile, and go on with it.
         claiming
           .then((late) =>
             isOurs(late) && leaseMs !== null
-              ? settleOne(settlement({ id, owner, attempt: late.attempt }, { kind: 'forgotten' }, 0))
+              ? settleOne(settlement({ ...late, id, owner }, { kind: 'forgotten' }, retentionMs))
               : null,
           )
           .catch(() => undefined);
@@ -183,13 +185,13 @@ function createLedger({ requests, ongoing, events, onError }: LedgerOptions): Le
       const settling = settleOne(item);
       try {
         const outcome = await within(SETTLE_DEADLINE_MS, settling, () => undefined);
-        keeper.drop(claimed.id);
+        keeper.drop(claimed);
         waiting.tell(claimed.id);
         return outcome;
       } catch (error) {
         settling.then(
           () => {
-            keeper.drop(claimed.id);
+            keeper.drop(claimed);
             waiting.tell(claimed.id);
           },
           () => void settleLate(item),
@@ -209,11 +211,12 @@ function isOurs(outcome: HttpClaimOutcome): boolean {
 }
 
 function settlement(claimed: Claimed, ending: Ending, retentionMs: number): HttpSettlement {
-  const { id, owner, attempt } = claimed;
+  const { id, owner, generation, attempt } = claimed;
   const answer = ending.kind === 'answer' ? ending.answer : undefined;
   return {
     id,
     owner,
+    generation,
     attempt,
     retentionMs,
     state: ending.kind === 'answer' || ending.kind === 'unavailable' ? 'done' : ending.kind,

@@ -35,7 +35,11 @@ export function messageRoute<Req>(http: HttpContext<Req>): MessageRoute<Req> {
     const identified = await identify(http, exchange, settings, given.key);
     if (identified.kind === 'refused') return identified.reply;
     const request = keyed(exchange, settings, { key: given.key, id: identified.id, body: read.body });
-    const claimed = await http.ledger.claim({ ...request, leaseMs: LEASE_MS });
+    const claimed = await http.ledger.claim({
+      ...request,
+      leaseMs: LEASE_MS,
+      retentionMs: settings.retentionMs,
+    });
     // Also the id of the message: a retry after a crash inserts it once more, and it is there already.
     const idempotencyKey = derivedWorkflowID(claimed.id, claimed.generation);
     switch (claimed.kind) {

@@ -18,9 +18,13 @@ export type RequestBody =
       readonly doubtful?: boolean;
     }
   | { readonly kind: 'too-large' }
+  /** A parser in front made something of it that nobody can store, nor compare. */
+  | { readonly kind: 'too-deep' }
   /** The client went away in mid-body. */
   | { readonly kind: 'aborted' };
 
+/** Half of what can be stored: a body is stored as part of something. */
+const MAX_LEVELS = 500;
 const NOTHING = new Uint8Array();
 
 /** Reads the body, at most `limit` bytes of it. */
@@ -51,10 +55,23 @@ export function parseJSON(
   const encoding = exchange.incoming.headers['content-encoding'] ?? 'identity';
   if (encoding.toLowerCase() !== 'identity') return undefined;
   try {
-    return { value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) };
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return isTooDeep(value) ? { malformed: TOO_DEEP } : { value };
   } catch (error) {
     return { malformed: error instanceof Error ? error.message : 'not JSON' };
   }
+}
+
+export const TOO_DEEP = `It is nested more than ${MAX_LEVELS} levels deep.`;
+
+/** True for JSON that no client means: what walks it runs out of stack, or refuses it when it is too late to say so. */
+export function isTooDeep(value: unknown, levels = MAX_LEVELS): boolean {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false;
+  if (levels === 0) return true;
+  for (const key in value) {
+    if (isTooDeep((value as Record<string, unknown>)[key], levels - 1)) return true;
+  }
+  return false;
 }
 
 export function isJSON(type: string): boolean {
@@ -73,6 +90,7 @@ function consumed(exchange: Exchange<unknown>): RequestBody {
     (exchange.request as { rawBody?: unknown } | null)?.rawBody ??
     (exchange.request as { request?: { rawBody?: unknown } } | null)?.request?.rawBody;
   if (value instanceof Uint8Array) return { kind: 'bytes', bytes: value };
+  if (isTooDeep(value)) return { kind: 'too-deep' };
   if (raw instanceof Uint8Array) return { kind: 'parsed', value, bytes: raw };
   if (typeof raw !== 'string') return { kind: 'parsed', value, bytes: undefined };
   const bytes = Buffer.from(raw, 'utf8');

@@ -115,6 +115,62 @@ test('a hook on writeHead behind the capture adds headers that are recorded', as
   expect(seen.answers[0]?.headers).toEqual([['X-Late', 'yes']]);
 });
 
+test('a second answer changes nothing of the first one, and is told so', async () => {
+  const faults: unknown[] = [];
+  const { seen, response } = await serve((res) => {
+    res.setHeader('Content-Length', 5);
+    res.end('first');
+    res.statusCode = 500;
+    res.statusMessage = 'Second';
+    for (const change of [
+      () => res.setHeader('Content-Length', 1),
+      () => res.appendHeader('X-More', 'x'),
+      () => res.removeHeader('Content-Length'),
+    ]) {
+      try {
+        change();
+      } catch (error) {
+        faults.push((error as { code?: string }).code);
+      }
+    }
+    res.end('2');
+  });
+  expect(faults).toEqual(Array(3).fill('ERR_HTTP_HEADERS_SENT'));
+  expect([response.status, response.statusText]).toEqual([200, 'OK']);
+  expect(response.headers.get('content-length')).toBe('5');
+  expect(await response.text()).toBe('first');
+  expect(seen.answers[0]?.status).toBe(200);
+});
+
+test.each<[string, (res: ServerResponse) => void]>([
+  ['ERR_HTTP_INVALID_STATUS_CODE', (res) => ((res.statusCode = 0), res.end('x'))],
+  ['ERR_HTTP_INVALID_STATUS_CODE', (res) => res.writeHead('abc' as unknown as number)],
+  ['ERR_INVALID_CHAR', (res) => ((res.statusMessage = 'a\r\nX-Forged: 1'), res.end('x'))],
+  ['ERR_INVALID_ARG_TYPE', (res) => res.write({})],
+])('%s is thrown in the handler, which can answer that', async (code, handler) => {
+  const { seen, response } = await serve((res) => {
+    try {
+      handler(res);
+    } catch (error) {
+      expect(res.headersSent).toBe(false);
+      res.statusMessage = '';
+      res.writeHead(500).end((error as { code?: string }).code);
+    }
+  });
+  expect(response.status).toBe(500);
+  expect(await response.text()).toBe(code);
+  expect(seen.answers.map(({ status }) => status)).toEqual([500]);
+});
+
+test('a response that Node refuses to send in the end is cut off, and the process lives', async () => {
+  const answered = serve((res) => {
+    res.strictContentLength = true;
+    res.setHeader('Content-Length', 1);
+    res.end('abc');
+  });
+  await expect(answered).rejects.toThrow('fetch failed');
+});
+
 test('a response that was not stored says so', async () => {
   const { response } = await serve((res) => res.end('x'), { onAnswer: async () => false });
   expect(response.headers.get('idempotency-stored')).toBe('false');

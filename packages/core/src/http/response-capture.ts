@@ -5,7 +5,12 @@
 //                 -> opening  (too large, flushed, piped or slow: cannot be kept; being recorded as such) -> live
 // Sits on the instance: it sees whatever way the response is made, and before anything that patched it earlier,
 // such as compression, so the bytes are plain. Once sent or live, every call goes straight through.
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import {
+  type OutgoingHttpHeader,
+  type OutgoingHttpHeaders,
+  type ServerResponse,
+  validateHeaderValue,
+} from 'node:http';
 import type { Answer } from './answer.ts';
 import { recordedHeaders } from './recorded-headers.ts';
 
@@ -46,7 +51,8 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     flushHeaders: response.flushHeaders,
   };
   let state: State = 'holding';
-  let headWritten = false;
+  /** As the handler wrote it: what it assigns afterwards has no effect, in Node as little as here. */
+  let head: { readonly status: number; readonly message: string } | undefined;
   let ended = false;
   let needsDrain = false;
   let size = 0;
@@ -61,6 +67,8 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     state = 'through';
     Reflect.deleteProperty(response, 'headersSent');
     Reflect.deleteProperty(response, 'writableEnded');
+    if (head !== undefined && response.statusCode !== head.status) response.statusCode = head.status;
+    if (head !== undefined && response.statusMessage !== head.message) response.statusMessage = head.message;
     for (const [name, value] of Object.entries(marks))
       if (!response.headersSent) response.setHeader(name, value);
     const body = Buffer.concat(chunks, size);
@@ -73,8 +81,17 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
       else Reflect.apply(original.end, response, [() => callback()]);
     } else {
       if (size > 0) original.write.call(response, body, 'utf8', callback);
-      else if (headWritten) original.flushHeaders.call(response);
+      else if (head !== undefined) original.flushHeaders.call(response);
       if (needsDrain) setImmediate(() => response.emit('drain'));
+    }
+  }
+
+  /** Nobody is left to catch what fails from here on: the client is to see that its response is none. */
+  function send(marks: Readonly<Record<string, string>>): void {
+    try {
+      letThrough(marks);
+    } catch {
+      response.destroy();
     }
   }
 
@@ -82,50 +99,57 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     state = 'settling';
     clearTimeout(grace);
     const answer: Answer = {
-      status: response.statusCode,
+      status: head?.status ?? response.statusCode,
       headers: recordedHeaders(before, namedHeaders(response)),
       body: Buffer.concat(chunks, size),
     };
     const stored = await options.onAnswer(answer).catch(() => false);
-    letThrough(stored ? {} : { 'Idempotency-Stored': 'false' });
+    send(stored ? {} : { 'Idempotency-Stored': 'false' });
   }
 
   async function open(): Promise<void> {
     if (state !== 'holding') return;
     state = 'opening';
     clearTimeout(grace);
-    await options.onLive(response.statusCode).catch(() => undefined);
-    letThrough({ 'Idempotency-Stored': 'false' });
+    await options.onLive(head?.status ?? response.statusCode).catch(() => undefined);
+    send({ 'Idempotency-Stored': 'false' });
   }
 
-  function keep(chunk: unknown, encoding: unknown): void {
-    if (chunk === undefined || chunk === null) return;
-    const bytes =
-      typeof chunk === 'string'
-        ? Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
-        : Buffer.from(chunk as Uint8Array);
+  function keep(bytes: Buffer | undefined): void {
+    if (bytes === undefined) return;
     chunks.push(bytes);
     size += bytes.byteLength;
   }
 
   /** As Node does before the first byte: whoever hooked writeHead behind us has its say now. */
   function implicitHead(): void {
-    if (!headWritten) response.writeHead(response.statusCode);
+    if (head === undefined) response.writeHead(response.statusCode);
   }
 
   response.writeHead = function (this: ServerResponse, ...args: unknown[]) {
     if (!held()) return Reflect.apply(original.writeHead, response, args) as ServerResponse;
-    if (headWritten) throw headersSent('write');
+    if (head !== undefined) throw headersSent('write');
     const [status, reason] = args as [number, unknown];
     const headers = typeof reason === 'string' ? args[2] : (args[1] ?? args[2]);
-    response.statusCode = status;
+    response.statusCode = validStatus(status);
     if (typeof reason === 'string') response.statusMessage = reason;
+    validateHeaderValue('statusMessage', response.statusMessage ?? '');
     setHeaders(response, headers);
-    headWritten = true;
+    head = { status: response.statusCode, message: response.statusMessage };
     Object.defineProperty(response, 'headersSent', { configurable: true, get: () => true });
     if (String(response.getHeader('content-type') ?? '').startsWith('text/event-stream')) void open();
     return response;
   };
+
+  // A second answer must not give the first one's bytes another length.
+  for (const name of ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'] as const) {
+    const change = response[name] as ((...args: unknown[]) => unknown) | undefined;
+    if (change === undefined) continue; // HTTP/2 has not all of them
+    response[name] = function (...args: unknown[]) {
+      if (held() && head !== undefined) throw headersSent(name.startsWith('remove') ? 'remove' : 'set');
+      return Reflect.apply(change, response, args);
+    } as never;
+  }
 
   response.flushHeaders = function () {
     if (!held()) return original.flushHeaders.call(response);
@@ -141,8 +165,9 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
       if (callback !== undefined) process.nextTick(callback, writeAfterEnd());
       return false;
     }
+    const bytes = bytesOf(chunk, encoding);
     implicitHead();
-    keep(chunk, encoding);
+    keep(bytes);
     if (callback !== undefined) callbacks.push(callback);
     if (size > options.maxBytes) void open();
     else if (state === 'holding') grace ??= setTimeout(() => void open(), GRACE_MS);
@@ -158,9 +183,10 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
       if (callback !== undefined) process.nextTick(callback, writeAfterEnd());
       return response;
     }
-    if (typeof chunk !== 'function') keep(chunk, encoding);
-    if (callback !== undefined) callbacks.push(callback);
+    const bytes = typeof chunk === 'function' ? undefined : bytesOf(chunk, encoding);
     implicitHead();
+    keep(bytes);
+    if (callback !== undefined) callbacks.push(callback);
     ended = true;
     Object.defineProperty(response, 'writableEnded', { configurable: true, get: () => true });
     if (state === 'holding') void (size > options.maxBytes ? open() : settle());
@@ -172,7 +198,7 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
   const { socket } = response;
   response.once('close', () => {
     const byClient = socket === null || socket.readableEnded || socket.errored !== null;
-    if (headWritten && !ended && !byClient) void open();
+    if (head !== undefined && !ended && !byClient) void open();
   });
 
   let pipes = false;
@@ -193,6 +219,13 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
       pipes = true;
     },
   };
+}
+
+function bytesOf(chunk: unknown, encoding: unknown): Buffer | undefined {
+  if (chunk === undefined || chunk === null) return undefined;
+  return typeof chunk === 'string'
+    ? Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
+    : Buffer.from(chunk as Uint8Array);
 }
 
 /** The headers under the names that the handler gave them. */
@@ -218,6 +251,14 @@ function setHeaders(response: ServerResponse, headers: unknown): void {
       if (value !== undefined) response.setHeader(name, value);
     }
   }
+}
+
+/** As Node's writeHead: a fault of the handler's is to be thrown in the handler. */
+function validStatus(status: number): number {
+  const code = status | 0;
+  if (code >= 100 && code <= 999) return code;
+  const error = new RangeError(`Invalid status code: ${status}`);
+  throw Object.assign(error, { code: 'ERR_HTTP_INVALID_STATUS_CODE' });
 }
 
 function headersSent(verb: string): Error {

@@ -6,9 +6,10 @@ import { ConfigurationError } from '../errors/index.ts';
 import { bodyOf } from './admission.ts';
 import { digest } from './digest.ts';
 import { type Exchange, mediaType, type Reply } from './exchange.ts';
-import type { HttpContext } from './http-context.ts';
+import { askApp, type HttpContext } from './http-context.ts';
 import { MAX_BODY_BYTES } from './options.ts';
 import { type ProblemDetails, WORKFLOW_BUSY } from './problem.ts';
+import { isTooDeep, TOO_DEEP } from './request-body.ts';
 import { check, plainIssue } from './schema.ts';
 import { deliver, type WebhookRoute } from './webhook-delivery.ts';
 import type { Delivery, Verifier } from './verify/verifier.ts';
@@ -109,7 +110,7 @@ export function webhook<Req, T = unknown>(
     }
 
     const delivery: Delivery = { headers: exchange.incoming.headers, raw, now: now() };
-    const verdict = await verifier.verify(delivery);
+    const verdict = await askApp(() => verifier.verify(delivery));
     if (!verdict.valid) {
       if (read.body.kind === 'parsed' && read.body.doubtful) return bytesAreLost();
       http.pawl.logger.warn(`A delivery to the webhook ${name} was refused: ${verdict.reason}`);
@@ -122,6 +123,7 @@ export function webhook<Req, T = unknown>(
     } catch {
       return refuse({ status: 400, code: 'body-malformed', detail: 'The body is not JSON.' });
     }
+    if (isTooDeep(content)) return refuse({ status: 400, code: 'body-malformed', detail: TOO_DEEP });
     if (exchange.getBody() === undefined) exchange.setBody(content);
     const checked = schema === undefined ? { value: content as T } : await check(schema, content);
     if ('issues' in checked && checked.issues !== undefined) {
@@ -138,7 +140,7 @@ export function webhook<Req, T = unknown>(
       raw,
       matchedSecret: verdict.matchedSecret,
     };
-    const target = await route(event);
+    const target = await askApp(() => route(event));
     if (target === null) return acknowledged(200, 'ignored');
 
     const { id: eventID, data } = event;

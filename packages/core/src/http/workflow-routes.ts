@@ -8,7 +8,7 @@ import { isNoneMatch } from './conditional.ts';
 import { digest } from './digest.ts';
 import { cursorOf, eventStream, pageOf } from './event-stream.ts';
 import { closedSignal, type Exchange, type Reply, splitTarget } from './exchange.ts';
-import type { HttpContext } from './http-context.ts';
+import { askApp, type HttpContext } from './http-context.ts';
 import { jsonText } from './json-value.ts';
 import { messageRoute } from './message-route.ts';
 import { problemOfError, replyOfValue } from './outcome.ts';
@@ -68,7 +68,7 @@ export function workflowRoutes<Req>(
         const workflow = await pawl.getWorkflowStatus(params['id'] as string);
         if (workflow === null) return notFound(exchange);
         // Untyped callers return what they like; only true lets anybody in.
-        const allowed: unknown = await options.authorize(exchange.request, workflow, action);
+        const allowed: unknown = await askApp(() => options.authorize(exchange.request, workflow, action));
         if (allowed !== true) return notFound(exchange);
         return handler(exchange, workflow, params);
       },

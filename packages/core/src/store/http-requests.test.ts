@@ -53,13 +53,27 @@ describe.each([
     leaseMs: 10_000,
     ...changes,
   });
-  const claim = async (given: HttpClaim) => (await requests.claim([given]))[0];
+  const generations = new Map<string, number>();
+  const claim = async (given: HttpClaim) => {
+    const [outcome] = await requests.claim([given]);
+    generations.set(given.owner, outcome?.generation ?? 0);
+    return outcome;
+  };
   const settle = async (given: HttpClaim, attempt: number, changes: Partial<HttpSettlement> = {}) => {
     const { id, owner } = given;
     const answer = { status: 201, headers: '[["A","b"]]', body: Buffer.from('héllo') };
     return (
       await requests.settle([
-        { id, owner, attempt, state: 'done', retentionMs: 60_000, ...answer, ...changes },
+        {
+          id,
+          owner,
+          generation: generations.get(owner) ?? 0,
+          attempt,
+          state: 'done',
+          retentionMs: 60_000,
+          ...answer,
+          ...changes,
+        },
       ])
     )[0];
   };
@@ -147,6 +161,25 @@ describe.each([
     expect(new Set(lives).size).toBe(3);
   });
 
+  test('an answer from an earlier life of the key is not taken for one of this life', async () => {
+    const [slow, quick, next] = [1, 2, 3].map(() => claimOf('life', { leaseMs: null })) as [
+      HttpClaim,
+      HttpClaim,
+      HttpClaim,
+    ];
+    await claim(slow);
+    await claim(quick);
+    await settle(quick, 1);
+    await pass(60_000);
+    expect(await claim(next)).toMatchObject({ kind: 'new', attempt: 1 });
+    expect(await settle(slow, 1, { body: Buffer.from('of the earlier life') })).toEqual({
+      kind: 'superseded',
+    });
+    expect(await settle(next, 1, { body: Buffer.from('of this life') })).toEqual({ kind: 'stored' });
+    expect(await settle(slow, 1)).toEqual({ kind: 'superseded' });
+    expect(bodyOf(await claim(claimOf('life', { leaseMs: null })))).toBe('of this life');
+  });
+
   test('what runs is never swept; what ran, and nobody asked for in a month, is', async () => {
     const month = 30 * 24 * 60 * 60_000;
     await claim(claimOf('i', { leaseMs: 10 }));
@@ -166,10 +199,12 @@ describe.each([
 
   test('batches answer in the order of the questions, bodies included', async () => {
     const claims = ['z', 'x', 'y'].map((id) => claimOf(id));
-    expect((await requests.claim(claims)).map((outcome) => outcome.kind)).toEqual(['new', 'new', 'new']);
+    const outcomes = await requests.claim(claims);
+    expect(outcomes.map((outcome) => outcome.kind)).toEqual(['new', 'new', 'new']);
     const settlements = claims.map(({ id, owner }, index) => ({
       id,
       owner,
+      generation: outcomes[index]?.generation ?? 0,
       attempt: 1,
       state: 'done' as const,
       retentionMs: 60_000,

@@ -36,6 +36,7 @@ export type HttpClaimOutcome = Life &
 export interface HttpSettlement {
   readonly id: string;
   readonly owner: string;
+  readonly generation: number;
   readonly attempt: number;
   readonly state: 'done' | 'failed' | 'forgotten';
   readonly retentionMs: number;
@@ -121,11 +122,12 @@ export function httpRequests(database: Database): HttpRequests {
     async settle(settlements) {
       const { items, order } = sorted(settlements);
       const { rows } = await database.query<OutcomeRow>(
-        `SELECT * FROM pawl.http_settle($1::text[], $2::text[], $3::integer[], $4::text[], $5::float8[],
-          $6::integer[], $7::text[], $8::integer[], $9::bytea)`,
+        `SELECT * FROM pawl.http_settle($1::text[], $2::text[], $3::float8[], $4::integer[], $5::text[], $6::float8[],
+          $7::integer[], $8::text[], $9::integer[], $10::bytea)`,
         [
           items.map((item) => item.id),
           items.map((item) => item.owner),
+          items.map((item) => item.generation),
           items.map((item) => item.attempt),
           items.map((item) => item.state),
           items.map((item) => item.retentionMs),

@@ -31,6 +31,15 @@ test('stripe: time and body are signed, several v1 may be there', () => {
   });
 });
 
+test('an id that JSON.parse has rounded is no id: the next one looks the same', () => {
+  const verifier = verify.stripe({ secrets: 'whsec_new' });
+  const idOf = (text: string) =>
+    verifier.identify({ headers: {}, raw: Buffer.from(text), now }, JSON.parse(text)).id;
+  expect(idOf('{"id":42}')).toBe('42');
+  expect(idOf('{"id":9007199254740993}')).toBeUndefined();
+  expect(idOf('{"id":1e400}')).toBeUndefined();
+});
+
 test('github: the example of its documentation', () => {
   const verifier = verify.github({ secrets: "It's a Secret to Everybody" });
   const signature = 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17';

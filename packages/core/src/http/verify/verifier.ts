@@ -36,11 +36,11 @@ export function header(delivery: Delivery, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
-/** A text field of the parsed body. */
+/** A text field of the parsed body. A number that JSON.parse has rounded is none: another one looks the same. */
 export function field(data: unknown, name: string): string | undefined {
   if (typeof data !== 'object' || data === null) return undefined;
   const value = (data as Record<string, unknown>)[name];
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
+  return typeof value === 'string' || Number.isSafeInteger(value) ? String(value) : undefined;
 }
 
 export function refused(reason: string): Verdict {
