@@ -11,7 +11,7 @@ import {
   type ServerResponse,
   validateHeaderValue,
 } from 'node:http';
-import type { Answer } from './answer.ts';
+import { type Answer, asText } from './answer.ts';
 import { recordedHeaders } from './recorded-headers.ts';
 
 export interface CaptureOptions {
@@ -38,11 +38,14 @@ export interface ResponseCapture {
 /** A handler that writes piecemeal has this long to end, before it counts as a stream. */
 const GRACE_MS = 25;
 
+/** The same for all responses: with functions of its own each would be slow to use. */
+const SAYS_YES = { configurable: true, get: () => true };
+
 type Callback = (error?: Error | null) => void;
 type State = 'holding' | 'settling' | 'opening' | 'through';
 
 export function captureResponse(response: ServerResponse, options: CaptureOptions): ResponseCapture {
-  const before = { ...response.getHeaders() };
+  const before = response.getHeaders();
   // Whoever patched the response before us is called in turn.
   const original = {
     writeHead: response.writeHead,
@@ -71,7 +74,7 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     if (head !== undefined && response.statusMessage !== head.message) response.statusMessage = head.message;
     for (const [name, value] of Object.entries(marks))
       if (!response.headersSent) response.setHeader(name, value);
-    const body = Buffer.concat(chunks, size);
+    const body = asText(kept());
     const done = callbacks;
     chunks = [];
     callbacks = [];
@@ -101,7 +104,7 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     const answer: Answer = {
       status: head?.status ?? response.statusCode,
       headers: recordedHeaders(before, namedHeaders(response)),
-      body: Buffer.concat(chunks, size),
+      body: kept(),
     };
     const stored = await options.onAnswer(answer).catch(() => false);
     send(stored ? {} : { 'Idempotency-Stored': 'false' });
@@ -113,6 +116,10 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     clearTimeout(grace);
     await options.onLive(head?.status ?? response.statusCode).catch(() => undefined);
     send({ 'Idempotency-Stored': 'false' });
+  }
+
+  function kept(): Buffer {
+    return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
   }
 
   function keep(bytes: Buffer | undefined): void {
@@ -136,7 +143,7 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     validateHeaderValue('statusMessage', response.statusMessage ?? '');
     setHeaders(response, headers);
     head = { status: response.statusCode, message: response.statusMessage };
-    Object.defineProperty(response, 'headersSent', { configurable: true, get: () => true });
+    Object.defineProperty(response, 'headersSent', SAYS_YES);
     if (String(response.getHeader('content-type') ?? '').startsWith('text/event-stream')) void open();
     return response;
   };
@@ -188,7 +195,7 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     keep(bytes);
     if (callback !== undefined) callbacks.push(callback);
     ended = true;
-    Object.defineProperty(response, 'writableEnded', { configurable: true, get: () => true });
+    Object.defineProperty(response, 'writableEnded', SAYS_YES);
     if (state === 'holding') void (size > options.maxBytes ? open() : settle());
     return response;
   } as ServerResponse['end'];
