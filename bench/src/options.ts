@@ -16,14 +16,14 @@ export interface Options {
 }
 
 export const usage = `pnpm bench [options]
-  --scenario B1,B3     scenarios to run (default: all)
+  --scenario B1,B3     scenarios to run (default: all); B11 means all whose names begin so
   --peer dbos,bare     what to compare with (default: all alternatives)
   --only-peers         leave Pawl out
   --database URL|env   a server that runs already, or the one in DATABASE_URL (default: starts one for the run)
   --rounds N           each round gives every contender a turn; ratios are medians over rounds (default 3)
   --seconds N          measured time of a turn, about (default 4)
   --warmup N           seconds of load before each measurement (default 2)
-  --budget N           minutes after which no further turn begins (default 20)
+  --budget N           minutes after which no further turn begins (default 30)
   --json FILE          where the figures go (default results/latest.json)
   --cpu-prof DIR       write a CPU profile of every turn of Pawl`;
 
@@ -38,7 +38,7 @@ export function readOptions(args: readonly string[], all: readonly Scenario[]): 
       rounds: { type: 'string', default: '3' },
       seconds: { type: 'string', default: '4' },
       warmup: { type: 'string', default: '2' },
-      budget: { type: 'string', default: '20' },
+      budget: { type: 'string', default: '30' },
       json: { type: 'string', default: 'results/latest.json' },
       'cpu-prof': { type: 'string' },
     },
@@ -63,9 +63,10 @@ export function readOptions(args: readonly string[], all: readonly Scenario[]): 
 export class UsageError extends Error {}
 
 function pick<T>(list: string, from: readonly T[], nameOf: (item: T) => string, option: string): T[] {
-  return list.split(',').map((name) => {
-    const found = from.find((item) => nameOf(item).toLowerCase() === name.trim().toLowerCase());
-    if (found === undefined) {
+  return list.split(',').flatMap((name) => {
+    const wanted = name.trim().toLowerCase();
+    const found = from.filter((item) => `${nameOf(item).toLowerCase()}-`.startsWith(`${wanted}-`));
+    if (found.length === 0) {
       throw new UsageError(
         `${option}: there is no ${name.trim()}; choose from ${from.map(nameOf).join(', ')}.`,
       );

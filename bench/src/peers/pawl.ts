@@ -35,7 +35,7 @@ export async function launchPawl(databaseUrl: string): Promise<WorkflowApp> {
 }
 
 // Warnings and errors go to stderr, which the parent shows when a turn fails.
-const quietLogger = {
+export const quietLogger = {
   debug: (): void => {},
   info: (): void => {},
   warn: (...args: unknown[]): void => console.warn(...args),

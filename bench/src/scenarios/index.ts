@@ -6,5 +6,6 @@ import { b3 } from './b3.ts';
 import { b4 } from './b4.ts';
 import { b8 } from './b8.ts';
 import { b10 } from './b10.ts';
+import { b11 } from './b11.ts';
 
-export const scenarios: readonly Scenario[] = [b1, b2, b3, b4, b8, b10];
+export const scenarios: readonly Scenario[] = [b1, b2, b3, b4, b8, b10, ...b11];

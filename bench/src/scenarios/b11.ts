@@ -1,0 +1,92 @@
+// B11: POST with an Idempotency-Key through Express and Koa, 50 connections. The server is a process of its own, this one
+// is the load. New keys and replays are scenarios apart; the bare handler knows no keys, and inserts every time.
+import { Pool } from 'undici';
+import type { Contender, Figures, Scenario, Turn } from '../contract.ts';
+import { withClient } from '../database.ts';
+import type { Framework } from '../http/apps.ts';
+import { startServer } from '../http/server-process.ts';
+import { measure } from '../measure.ts';
+import type { Mode } from '../peers/http-pawl.ts';
+
+const connections = 50;
+/** How many keys are replayed, in turn. */
+const replayed = 1_000;
+
+interface Variant {
+  framework: Framework;
+  mode: Mode;
+  keys: 'new' | 'replay';
+}
+
+const frameworks: readonly Framework[] = ['express', 'koa'];
+const modes: readonly Mode[] = ['idempotent', 'endpoint'];
+
+export const b11: readonly Scenario[] = frameworks.flatMap((framework) =>
+  modes.flatMap((mode) => [
+    scenarioOf({ framework, mode, keys: 'new' }),
+    scenarioOf({ framework, mode, keys: 'replay' }),
+  ]),
+);
+
+function scenarioOf(variant: Variant): Scenario {
+  const { framework, mode, keys } = variant;
+  return {
+    id: `B11-${framework}-${mode}-${keys}`,
+    title: `POST through ${framework}, ${mode}, ${keys === 'new' ? 'new keys' : 'replays'}, 50 connections`,
+    unit: 'requests/s',
+    contenders: ['pawl', 'dbos', 'bare'],
+    targets: [
+      { against: 'bare', figure: 'perSecond', bound: { atLeast: 0.5 } },
+      { against: 'dbos', figure: 'perSecond', bound: { atLeast: 10 } },
+    ],
+    turn: (contender, turn) => orderingTurn(contender, turn, variant),
+  };
+}
+
+async function orderingTurn(contender: Contender, turn: Turn, variant: Variant): Promise<Figures> {
+  await using server = await startServer({ contender, databaseUrl: turn.databaseUrl, ...variant });
+  const pool = new Pool(server.origin, { connections, pipelining: 1 });
+  try {
+    const replays = variant.keys === 'replay' && contender !== 'bare';
+    if (replays) await Promise.all(Array.from({ length: replayed }, (_, key) => order(pool, key, false)));
+    // DBOS does not say what is a replay.
+    const marked = replays && contender === 'pawl';
+    const figures = await measure(
+      { ...turn, concurrency: connections, cpuMicros: server.cpuMicros },
+      replays ? (n) => order(pool, n % replayed, marked) : (n) => order(pool, n, false),
+    );
+    await checkOrders(turn.databaseUrl, replays ? replayed : (figures['totalRuns'] ?? 0));
+    return figures;
+  } finally {
+    await pool.destroy();
+  }
+}
+
+async function order(pool: Pool, key: number, marked: boolean): Promise<void> {
+  const id = `order-${key}`;
+  const body = JSON.stringify({ id, sku: 'cog', quantity: 3 });
+  const {
+    statusCode,
+    headers,
+    body: answer,
+  } = await pool.request({
+    method: 'POST',
+    path: '/orders',
+    headers: { 'content-type': 'application/json', 'idempotency-key': `"${id}"` },
+    body,
+  });
+  const text = await answer.text();
+  if (statusCode !== 201 || text !== body || (headers['idempotent-replayed'] === 'true') !== marked) {
+    throw new Error(`${id} was answered with ${statusCode} ${JSON.stringify(headers)} ${text}`);
+  }
+}
+
+/** Each key's order is there, once: a second INSERT of it fails, and so does its request. */
+async function checkOrders(databaseUrl: string, expected: number): Promise<void> {
+  const { rows } = await withClient(databaseUrl, (client) =>
+    client.query<{ count: number }>('select count(*)::int as count from orders'),
+  );
+  if (rows[0]?.count !== expected) {
+    throw new Error(`The database holds ${rows[0]?.count} orders of ${expected} keys.`);
+  }
+}
