@@ -57,7 +57,7 @@ export function send(ctx: Context, { status, headers, body }: Reply): void {
     pipeline(Readable.from(body), ctx.res).catch(() => undefined);
     return;
   }
-  ctx.body = isEmpty(status) ? null : Buffer.from(body ?? '');
+  ctx.body = isEmpty(status) ? null : typeof body === 'string' ? body : Buffer.from(body ?? []);
   ctx.status = status;
   // Koa guesses a type for what it is given; the reply says what it is, or that it is nothing in particular.
   if (!isEmpty(status)) ctx.remove('Content-Type');

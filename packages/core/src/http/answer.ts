@@ -1,5 +1,6 @@
 // Owns the recorded form of a response: status, headers, identity bytes; to and from the stored record.
 // Never talks to the database or to a socket.
+import { isAscii } from 'node:buffer';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import type { HttpRecord } from '../store/http-requests.ts';
@@ -14,6 +15,7 @@ export interface Answer {
 }
 
 const NOTHING = new Uint8Array();
+const MAX_TEXT = 16 * 1024;
 
 export function answerOfRecord(record: HttpRecord): Answer | undefined {
   if (record.status === null) return undefined;
@@ -33,8 +35,14 @@ export function replyOf(answer: Answer, marks: Readonly<Record<string, string>> 
   return {
     status: answer.status,
     headers: { ...Object.fromEntries(answer.headers), ...marks },
-    body: answer.body,
+    body: asText(answer.body),
   };
+}
+
+/** Plain ASCII as text: Node sends that in one piece with the headers, and bytes in a second one. */
+export function asText(body: Uint8Array): Uint8Array | string {
+  if (body.byteLength === 0 || body.byteLength > MAX_TEXT || !isAscii(body)) return body;
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1');
 }
 
 /** A reply that was made here, in the form in which it is recorded: without what is of one response. Streams cannot be. */

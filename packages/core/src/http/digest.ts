@@ -5,11 +5,17 @@ import { createHash } from 'node:crypto';
 /** SHA-256 over the values, each with its length in bytes before it; base64url, 43 characters. */
 export function digest(parts: readonly (string | Uint8Array)[]): string {
   const hash = createHash('sha256');
+  // Texts in a row go in one call: each costs more than the hashing.
+  let text = '';
   for (const part of parts) {
-    const bytes = typeof part === 'string' ? Buffer.from(part, 'utf8') : part;
-    hash.update(`${bytes.byteLength}:`).update(bytes);
+    if (typeof part === 'string') {
+      text += `${Buffer.byteLength(part)}:${part}`;
+    } else {
+      hash.update(`${text}${part.byteLength}:`).update(part);
+      text = '';
+    }
   }
-  return hash.digest('base64url');
+  return hash.update(text).digest('base64url');
 }
 
 /** What stands for a key in the database. The key cannot be had back from it. */

@@ -236,20 +236,26 @@ async function patiently<T>(call: () => Promise<T>): Promise<T> {
 }
 
 /** @throws DatabaseUnavailableError when the time is over */
-export async function within<T>(ms: number, promise: Promise<T>, onLate: () => void): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
+export function within<T>(ms: number, promise: Promise<T>, onLate: () => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
       onLate();
       reject(new DatabaseUnavailableError('The database did not answer in time.'));
     }, ms);
+    promise.then(
+      (value) => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        const away = classifyFault(error) === 'connection';
+        reject(
+          away
+            ? new DatabaseUnavailableError('The database cannot be reached.', { cause: error })
+            : (error as Error),
+        );
+      },
+    );
   });
-  try {
-    return await Promise.race([promise, deadline]);
-  } catch (error) {
-    if (classifyFault(error) !== 'connection') throw error;
-    throw new DatabaseUnavailableError('The database cannot be reached.', { cause: error });
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -37,7 +37,7 @@ export function requestEvents<Req>(pawl: Pawl): RequestEvents<Req> {
       const inside = receive(events, 'api', exchange, exchange.route);
       const admission = await inside(() => admit(exchange));
       if (admission.kind === 'pass') return { kind: 'pass', run: inside };
-      if (admission.kind === 'reply') return admission;
+      if (admission.kind === 'reply' || inside === plainly) return admission;
       const { attempt } = admission;
       return { kind: 'run', attempt: { ...attempt, run: (rest) => inside(() => attempt.run(rest)) } };
     },

@@ -6,7 +6,7 @@
 // Sits on the instance: it sees whatever way the response is made, and before anything that patched it earlier,
 // such as compression, so the bytes are plain. Once sent or live, every call goes straight through.
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { Answer } from './answer.ts';
+import { type Answer, asText } from './answer.ts';
 import { recordedHeaders } from './recorded-headers.ts';
 
 export interface CaptureOptions {
@@ -33,11 +33,14 @@ export interface ResponseCapture {
 /** A handler that writes piecemeal has this long to end, before it counts as a stream. */
 const GRACE_MS = 25;
 
+/** The same for all responses: with functions of its own each would be slow to use. */
+const SAYS_YES = { configurable: true, get: () => true };
+
 type Callback = (error?: Error | null) => void;
 type State = 'holding' | 'settling' | 'opening' | 'through';
 
 export function captureResponse(response: ServerResponse, options: CaptureOptions): ResponseCapture {
-  const before = { ...response.getHeaders() };
+  const before = response.getHeaders();
   // Whoever patched the response before us is called in turn.
   const original = {
     writeHead: response.writeHead,
@@ -59,11 +62,11 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
   function letThrough(marks: Readonly<Record<string, string>>): void {
     clearTimeout(grace);
     state = 'through';
-    Reflect.deleteProperty(response, 'headersSent');
     Reflect.deleteProperty(response, 'writableEnded');
+    Reflect.deleteProperty(response, 'headersSent');
     for (const [name, value] of Object.entries(marks))
       if (!response.headersSent) response.setHeader(name, value);
-    const body = Buffer.concat(chunks, size);
+    const body = asText(kept());
     const done = callbacks;
     chunks = [];
     callbacks = [];
@@ -84,7 +87,7 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     const answer: Answer = {
       status: response.statusCode,
       headers: recordedHeaders(before, namedHeaders(response)),
-      body: Buffer.concat(chunks, size),
+      body: kept(),
     };
     const stored = await options.onAnswer(answer).catch(() => false);
     letThrough(stored ? {} : { 'Idempotency-Stored': 'false' });
@@ -96,6 +99,10 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     clearTimeout(grace);
     await options.onLive(response.statusCode).catch(() => undefined);
     letThrough({ 'Idempotency-Stored': 'false' });
+  }
+
+  function kept(): Buffer {
+    return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
   }
 
   function keep(chunk: unknown, encoding: unknown): void {
@@ -122,7 +129,7 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     if (typeof reason === 'string') response.statusMessage = reason;
     setHeaders(response, headers);
     headWritten = true;
-    Object.defineProperty(response, 'headersSent', { configurable: true, get: () => true });
+    Object.defineProperty(response, 'headersSent', SAYS_YES);
     if (String(response.getHeader('content-type') ?? '').startsWith('text/event-stream')) void open();
     return response;
   };
@@ -162,7 +169,7 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     if (callback !== undefined) callbacks.push(callback);
     implicitHead();
     ended = true;
-    Object.defineProperty(response, 'writableEnded', { configurable: true, get: () => true });
+    Object.defineProperty(response, 'writableEnded', SAYS_YES);
     if (state === 'holding') void (size > options.maxBytes ? open() : settle());
     return response;
   } as ServerResponse['end'];
