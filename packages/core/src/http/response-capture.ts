@@ -6,7 +6,7 @@
 // Sits on the instance: it sees whatever way the response is made, and before anything that patched it earlier,
 // such as compression, so the bytes are plain. Once sent or live, every call goes straight through.
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { type Answer, asText } from './answer.ts';
+import type { Answer } from './answer.ts';
 import { recordedHeaders } from './recorded-headers.ts';
 
 export interface CaptureOptions {
@@ -66,7 +66,7 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
     Reflect.deleteProperty(response, 'headersSent');
     for (const [name, value] of Object.entries(marks))
       if (!response.headersSent) response.setHeader(name, value);
-    const body = asText(kept());
+    const body = kept();
     const done = callbacks;
     chunks = [];
     callbacks = [];
