@@ -40,7 +40,7 @@ export function replyOf(answer: Answer, marks: Readonly<Record<string, string>> 
 }
 
 /** Plain ASCII as text: Node sends that in one piece with the headers, and bytes in a second one. */
-export function asText(body: Uint8Array): Uint8Array | string {
+function asText(body: Uint8Array): Uint8Array | string {
   if (body.byteLength === 0 || body.byteLength > MAX_TEXT || !isAscii(body)) return body;
   return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1');
 }

@@ -11,7 +11,7 @@ import {
   type ServerResponse,
   validateHeaderValue,
 } from 'node:http';
-import { type Answer, asText } from './answer.ts';
+import type { Answer } from './answer.ts';
 import { recordedHeaders } from './recorded-headers.ts';
 
 export interface CaptureOptions {
@@ -68,13 +68,13 @@ export function captureResponse(response: ServerResponse, options: CaptureOption
   function letThrough(marks: Readonly<Record<string, string>>): void {
     clearTimeout(grace);
     state = 'through';
-    Reflect.deleteProperty(response, 'headersSent');
     Reflect.deleteProperty(response, 'writableEnded');
+    Reflect.deleteProperty(response, 'headersSent');
     if (head !== undefined && response.statusCode !== head.status) response.statusCode = head.status;
     if (head !== undefined && response.statusMessage !== head.message) response.statusMessage = head.message;
     for (const [name, value] of Object.entries(marks))
       if (!response.headersSent) response.setHeader(name, value);
-    const body = asText(kept());
+    const body = kept();
     const done = callbacks;
     chunks = [];
     callbacks = [];
