@@ -1,13 +1,9 @@
-// Server processes that a suite kills: a program of processes/ as one text, which starts in a quarter of the time that a
-// loader of TypeScript takes.
+// Server processes that a suite kills, each a program of processes/.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-
-/** Where a program believes that it is: from here it finds the packages that core needs, and core's SQL files. */
-const HOME = fileURLToPath(new URL('../../packages/core/src/store/', import.meta.url));
+import { bundle, HOME } from '../processes-suite/bundle.ts';
 
 export interface Shop {
   readonly pid: number;
@@ -24,20 +20,7 @@ export interface ShopProgram {
 }
 
 export async function shopProgram(file: 'shop.ts' | 'keyed-shop.ts'): Promise<ShopProgram> {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL(`processes/${file}`, import.meta.url))],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    conditions: ['@pawl/source'],
-    external: ['pg', '@electric-sql/pglite', '@opentelemetry/api'],
-    banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-    },
-  });
-  const text = outputFiles[0]?.text ?? '';
+  const text = await bundle(fileURLToPath(new URL(`processes/${file}`, import.meta.url)));
   const children = new Set<ChildProcess>();
   return {
     async start(framework, database) {

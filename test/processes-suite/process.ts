@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { bundle, HOME } from './bundle.ts';
 import type { Methods, Reply, Request } from './serve.ts';
 
 export interface Program<M extends Methods> {
@@ -14,32 +14,6 @@ export interface Program<M extends Methods> {
   readonly ended: Promise<NodeJS.Signals | number>;
   /** Sends the signal; with SIGKILL, and no other, waits for the end. */
   kill(signal?: NodeJS.Signals): Promise<void>;
-}
-
-/**
- * Where a bundle of ours believes that it is: from here it finds the packages that core needs, and core's SQL files.
- */
-const HOME = fileURLToPath(new URL('../../packages/core/src/store/', import.meta.url));
-
-const bundles = new Map<string, Promise<string>>();
-
-/** All sources of a program as one text: it starts in a quarter of the time that a loader of TypeScript takes. */
-function bundle(file: string): Promise<string> {
-  let text = bundles.get(file);
-  if (text === undefined) {
-    text = build({
-      entryPoints: [file],
-      bundle: true,
-      write: false,
-      format: 'esm',
-      platform: 'node',
-      target: 'node20',
-      conditions: ['@pawl/source'],
-      external: ['pg', '@electric-sql/pglite', '@opentelemetry/api'],
-    }).then(({ outputFiles }) => outputFiles[0]?.text ?? '');
-    bundles.set(file, text);
-  }
-  return text;
 }
 
 /** Starts a TypeScript program. It answers as soon as it has called `serve`. */
