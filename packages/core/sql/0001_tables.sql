@@ -19,6 +19,8 @@ AS $$ SELECT (extract(epoch FROM moment) * 1000)::float8 $$;
 --           neither listing nor an update of the state touches. A table of their own costs two more writes a run.
 --   blocked why it cannot go on, until somebody who can takes it; stranded: because no living process serves its
 --           name and version
+--   rank, position   order in the queue; rank is the priority where the queue has priorities, position is drawn when it
+--           comes in. A slot of the queue is held while it is PENDING.
 --   nonce   made by the call that started it: a repeated start recognizes itself
 --   trace_context  what tracing wants to have back with the next claim (telemetry/trace-context.ts); decides nothing
 CREATE TABLE pawl.workflow (
@@ -43,6 +45,8 @@ CREATE TABLE pawl.workflow (
   parent_id       text COLLATE "C",
   forked_from     text COLLATE "C",
   queue_name      text COLLATE "C",
+  rank            integer NOT NULL DEFAULT 0,
+  position        bigint,
   deduplication_id text COLLATE "C",
   partition_key   text COLLATE "C",
   blocked         text,
@@ -71,6 +75,13 @@ CREATE INDEX workflow_blocked ON pawl.workflow (stranded, name, version)
   WHERE status = 'PENDING' AND owner IS NULL AND blocked IS NOT NULL;
 CREATE INDEX workflow_deadline ON pawl.workflow (deadline)
   WHERE deadline IS NOT NULL AND status IN ('PENDING', 'ENQUEUED', 'DELAYED');
+-- What waits in a queue, in order; what comes into it (or becomes due) when its delay is over; who holds its slots.
+CREATE INDEX workflow_queued ON pawl.workflow (queue_name, partition_key, rank, position) WHERE status = 'ENQUEUED';
+CREATE INDEX workflow_delayed ON pawl.workflow (wake_at) WHERE status = 'DELAYED';
+CREATE INDEX workflow_slot ON pawl.workflow (queue_name, partition_key)
+  WHERE status = 'PENDING' AND queue_name IS NOT NULL;
+CREATE UNIQUE INDEX workflow_deduplication ON pawl.workflow (queue_name, deduplication_id)
+  WHERE deduplication_id IS NOT NULL AND status IN ('ENQUEUED', 'DELAYED', 'PENDING');
 CREATE INDEX workflow_parent ON pawl.workflow (parent_id) WHERE parent_id IS NOT NULL;
 
 -- The journal. completed_at IS NULL: an attempt that began, or a wait with its deadline.

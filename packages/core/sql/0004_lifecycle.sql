@@ -40,9 +40,12 @@ $$;
 
 -- Up to p_limit workflows that nobody runs and that are due, or blocked (p_blocked), with their inputs and journals.
 -- SKIP LOCKED never waits, so the order of these locks cannot deadlock. Those that were recovered too often end here.
+-- What holds a slot of a queue goes on where that queue is served (p_queues; NULL: all), within what one process may
+-- run of it; b: how many it has in memory.
 CREATE FUNCTION pawl.claim(
   p_executor bigint, p_limit integer, p_names text[], p_versions text[], p_max integer[], p_any_version boolean,
-  p_blocked boolean, p_bytes integer
+  p_blocked boolean, p_bytes integer, p_queues text[] DEFAULT NULL, b_queues text[] DEFAULT '{}',
+  b_counts integer[] DEFAULT '{}'
 ) RETURNS TABLE (workflow_id text, header text, input text, step_id integer, kind text, name text, target text,
   child_id text, outcome text, output text, error text, seq integer, attempts integer, deadline float8, completed boolean)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
@@ -51,17 +54,22 @@ DECLARE
   v_ids text[];
   v_versions text[];
   v_given_up text[];
+  v_full text[];
+  v_count integer;
 BEGIN
   -- One that was declared gone, and does not know it yet, takes nothing: that would count as its next death.
   PERFORM 1 FROM pawl.executor e WHERE e.number = p_executor AND e.gone_at IS NULL FOR KEY SHARE SKIP LOCKED;
   IF NOT FOUND AND EXISTS (SELECT 1 FROM pawl.executor e WHERE e.number = p_executor) THEN
     RETURN;
   END IF;
+  SELECT coalesce(array_agg(q.name), '{}') INTO v_full
+  FROM unnest(b_queues, b_counts) b(name, count) JOIN pawl.queue q ON q.name = b.name AND q.worker_concurrency <= b.count;
   -- A join with the names would walk over all that others serve once per name.
   IF p_blocked THEN
     SELECT array_agg(c.id) INTO v_ids FROM (
       SELECT w.id FROM pawl.workflow w
       WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NOT NULL
+        AND (w.queue_name IS NULL OR (w.queue_name = ANY (p_queues)) IS NOT FALSE AND w.queue_name <> ALL (v_full))
         AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
           OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
       ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) c;
@@ -69,9 +77,24 @@ BEGIN
     SELECT array_agg(c.id) INTO v_ids FROM (
       SELECT w.id FROM pawl.workflow w
       WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL AND w.wake_at <= v_now
+        AND (w.queue_name IS NULL OR (w.queue_name = ANY (p_queues)) IS NOT FALSE AND w.queue_name <> ALL (v_full))
         AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
           OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
       ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) c;
+  END IF;
+  IF EXISTS (SELECT 1 FROM pawl.queue q WHERE q.worker_concurrency IS NOT NULL) THEN
+    v_count := cardinality(v_ids);
+    SELECT array_agg(c.id) INTO v_ids FROM (
+      SELECT w.id, q.worker_concurrency - coalesce(b.count, 0)
+        - row_number() OVER (PARTITION BY w.queue_name ORDER BY w.wake_at, w.id) AS room
+      FROM pawl.workflow w LEFT JOIN pawl.queue q ON q.name = w.queue_name
+      LEFT JOIN unnest(b_queues, b_counts) b(name, count) ON b.name = w.queue_name
+      WHERE w.id = ANY (v_ids)) c
+    WHERE c.room IS NULL OR c.room >= 0;
+    IF v_full <> '{}' OR cardinality(v_ids) IS DISTINCT FROM v_count THEN
+      RETURN QUERY SELECT NULL, NULL, NULL, NULL::integer, 'full', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer,
+        NULL::integer, NULL::float8, true;
+    END IF;
   END IF;
   SELECT array_agg(c.id) FILTER (WHERE NOT c.given_up), array_agg(c.version) FILTER (WHERE NOT c.given_up),
     array_agg(c.id) FILTER (WHERE c.given_up)
@@ -94,14 +117,14 @@ BEGIN
 
   UPDATE pawl.workflow w
   SET owner = p_executor, fence = w.fence + 1, version = u.version, wake_at = NULL, blocked = NULL,
-    stranded = false, updated_at = v_now, started_at = coalesce(w.started_at, v_now)
+    stranded = false, updated_at = v_now, started_at = coalesce(w.started_at, v_now), deadline = CASE
+      WHEN w.started_at IS NULL THEN coalesce(w.deadline, v_now + w.timeout_ms * interval '1 millisecond')
+      ELSE w.deadline END
   FROM unnest(v_ids, v_versions) u(id, version) WHERE w.id = u.id;
   DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (v_ids) AND t.workflow_id <> '';
 
   RETURN QUERY
-  SELECT w.id, json_build_object('name', w.name, 'fence', w.fence, 'nonce', w.nonce, 'attempts', w.attempts,
-      'deadline', pawl.epoch_ms(w.deadline), 'user', w.auth_user, 'roles', w.auth_roles, 'trace', w.trace_context,
-      'startedAt', pawl.epoch_ms(w.started_at), 'rerun', w.started_at < v_now)::text,
+  SELECT w.id, pawl.claim_header(w, v_now),
     w.input, NULL::integer, 'workflow', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer, NULL::float8, true
   FROM pawl.workflow w WHERE w.id = ANY (v_ids);
   RETURN QUERY SELECT * FROM pawl.journal_page(v_ids, '', -1, p_bytes);
@@ -253,7 +276,7 @@ CREATE FUNCTION pawl.cancel_noticed(p_executor bigint, p_ids text[]) RETURNS voi
   WHERE w.id = l.id AND coalesce(w.owner, 0) = p_executor AND w.status = 'CANCELLED'
 $$;
 
--- Goes on from the last completed step: cancelled, given up, blocked, stranded or queued workflows. One that runs or
+-- Goes on from the last completed step, outside of its queue: cancelled, given up, blocked, stranded or queued workflows. One that runs or
 -- waits is left alone. It gets the version of the one who asks, or that of whoever claims it if that one does not
 -- serve its name. Names the ids that exist, and who ran them.
 CREATE FUNCTION pawl.resume(p_ids text[], p_names text[], p_versions text[]) RETURNS TABLE (id text, owner bigint, changed boolean, fence integer)
@@ -276,7 +299,7 @@ BEGIN
     WHERE w.id = ANY (p_ids) AND w.status <> 'RESERVED'
   ), moved AS (
     UPDATE pawl.workflow w
-    SET status = 'PENDING', owner = NULL, fence = w.fence + 1, version = old.version, attempts = 0, blocked = NULL,
+    SET status = 'PENDING', owner = NULL, fence = w.fence + 1, queue_name = NULL, version = old.version, attempts = 0, blocked = NULL,
       stranded = false, wake_at = v_now, completed_at = NULL, updated_at = v_now,
       deadline = CASE WHEN w.deadline > v_now THEN w.deadline END, error = NULL
     FROM old WHERE w.id = old.id AND old.open

@@ -1,6 +1,6 @@
 -- One flush: all that the journal of a process has to write, in one transaction and one round trip.
 -- f: every fenced operation   n: starts   s: step records   e: events   m: messages
--- z: ends of workflows        w: waits    p: parks   h: hooks
+-- z: ends of workflows        w: waits    p: parks   h: hooks   q: starts that somebody claims
 --
 -- Fast unless p_careful: no row that it inserts can be there, because ids are fresh and the workflows are locked,
 -- so nothing looks for conflicts (ON CONFLICT costs 12 us a row instead of 6). The rerun of a flush whose answer
@@ -33,7 +33,11 @@ CREATE FUNCTION pawl.flush(
   w_seq int[] DEFAULT '{}',
   p_op int[] DEFAULT '{}', p_wf text[] DEFAULT '{}',
   h_op int[] DEFAULT '{}', h_wf text[] DEFAULT '{}', h_hash text[] DEFAULT '{}', h_topic text[] DEFAULT '{}',
-  h_ttl float8[] DEFAULT '{}'
+  h_ttl float8[] DEFAULT '{}',
+  q_op int[] DEFAULT '{}', q_id text[] DEFAULT '{}', q_nonce text[] DEFAULT '{}', q_fence int[] DEFAULT '{}',
+  q_name text[] DEFAULT '{}', q_version text[] DEFAULT '{}', q_input text[] DEFAULT '{}', q_queue text[] DEFAULT '{}',
+  q_priority int[] DEFAULT '{}', q_partition text[] DEFAULT '{}', q_dedup text[] DEFAULT '{}',
+  q_delay float8[] DEFAULT '{}', q_extra text[] DEFAULT '{}'
 ) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -71,14 +75,14 @@ BEGIN
       END LOOP;
     END IF;
   END IF;
-  IF p_careful AND s_op <> '{}' AND (m_op <> '{}' OR n_op <> '{}') THEN
+  IF p_careful AND s_op <> '{}' AND (m_op <> '{}' OR n_op <> '{}' OR q_op <> '{}') THEN
     -- What the first run of this flush sent or started may have been deleted since, and is not to come again.
     FOR v_result IN
       SELECT u.op, CASE WHEN s.fence = u.fence AND s.seq = u.seq THEN 'written' ELSE 'adopted' END,
         s.output, s.error, s.outcome, s.seq::float8
       FROM unnest(s_op, s_wf, s_step, s_fence, s_seq) u(op, wf, step, fence, seq)
       JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
-      WHERE s.completed_at IS NOT NULL AND u.op = ANY (m_op || n_op) AND u.op <> ALL (v_bad)
+      WHERE s.completed_at IS NOT NULL AND u.op = ANY (m_op || n_op || q_op) AND u.op <> ALL (v_bad)
         AND NOT EXISTS (SELECT 1 FROM pawl.workflow c WHERE c.id = s.child_id AND c.status <> 'RESERVED')
     LOOP
       RETURN NEXT v_result;
@@ -116,6 +120,16 @@ BEGIN
     ELSE
       PERFORM pawl.flush_fresh_starts(p_executor, n_id, n_nonce, n_fence, n_name, n_version, n_input, n_extra);
     END IF;
+  END IF;
+
+  IF q_op <> '{}' THEN
+    FOR v_result IN SELECT * FROM pawl.flush_enqueues(v_bad, q_op, q_id, q_nonce, q_fence, q_name, q_version, q_input,
+      q_queue, q_priority, q_partition, q_dedup, q_delay, q_extra)
+    LOOP
+      RETURN NEXT v_result;
+      v_bad := v_bad || v_result.op;
+      p_careful := true;
+    END LOOP;
   END IF;
 
   IF m_op <> '{}' THEN

@@ -159,6 +159,12 @@ BEGIN
   RETURN QUERY SELECT 'ready', w.id, NULL::text, pawl.epoch_ms(w.wake_at) FROM pawl.workflow w
   WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL AND w.wake_at <= v_now
   ORDER BY w.wake_at LIMIT 1;
+  IF EXISTS (SELECT 1 FROM pawl.queue q WHERE NOT q.paused
+    AND (SELECT true FROM pawl.workflow w WHERE w.status = 'ENQUEUED' AND w.queue_name = q.name LIMIT 1)) THEN
+    RETURN QUERY SELECT 'queued', NULL::text, NULL::text, NULL::float8;
+  END IF;
+  RETURN QUERY SELECT 'delayed', NULL::text, NULL::text, pawl.epoch_ms(w.wake_at) FROM pawl.workflow w
+  WHERE w.status = 'DELAYED' ORDER BY w.wake_at LIMIT 1;
   IF EXISTS (SELECT 1 FROM pawl.workflow w
     WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NOT NULL AND w.stranded) THEN
     RETURN QUERY SELECT 'stranded', NULL::text, NULL::text, NULL::float8

@@ -12,7 +12,7 @@ import { startRuntime } from './runtime.ts';
 import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
 import * as workflows from './workflows.ts';
-import type { StartParams, Workflow } from './workflows.ts';
+import type { StartParams, Workflow, WorkflowStart } from './workflows.ts';
 import { createHandle, type WorkflowHandle } from './handles.ts';
 
 export type PawlClientConfig = Pick<
@@ -103,6 +103,12 @@ export class PawlClient extends ManagementVerbs {
         args,
       );
     };
+  }
+
+  /** Starts many at once, in one transaction: all of them or, where one cannot be started, none. */
+  async startWorkflows(starts: readonly WorkflowStart[]): Promise<WorkflowHandle<unknown>[]> {
+    await this.connect();
+    return workflows.startWorkflows(this.#core, starts);
   }
 
   retrieveWorkflow<R = unknown>(workflowID: string): WorkflowHandle<R> {

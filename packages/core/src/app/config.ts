@@ -74,6 +74,8 @@ export interface ResolvedConfig {
   migrate: boolean;
   parkAfterMs: number;
   leaseMs: number;
+  /** undefined: all. */
+  queues: readonly string[] | undefined;
   /** undefined: finished workflows are kept for ever. */
   retention: Retention | undefined;
 }
@@ -127,6 +129,7 @@ export function resolveConfig(config: PawlConfig): ResolvedConfig {
     migrate: config.migrate ?? true,
     parkAfterMs: number(config.parkAfterSeconds, 5, 0, 'parkAfterSeconds') * 1000,
     leaseMs: number(config.leaseSeconds, 15, 1, 'leaseSeconds') * 1000,
+    queues: config.queues?.map((queue) => checkName(queue, 'name in `queues`')),
     retention: resolveRetention(config.retention),
   };
 }

@@ -13,6 +13,7 @@ import {
   NotInWorkflowError,
   NotLaunchedError,
 } from '../errors/index.ts';
+import type { QueueDefinition } from '../store/queues.ts';
 import type { Emitter } from '../telemetry/events.ts';
 import { type Logger, stampingLogger } from '../telemetry/logger.ts';
 import type { Runtime } from './runtime.ts';
@@ -23,6 +24,10 @@ export class PawlCore {
   readonly registry: Registry;
   readonly events: Emitter;
   runtime: Runtime | undefined;
+  /** Registered here; the database has the ones that count. */
+  readonly queues = new Map<string, QueueDefinition>();
+  storingQueues: Promise<void> = Promise.resolve();
+  readonly unstoredQueues = new Set<string>();
   /** Where `http.hooks()` is served, without a slash at the end. */
   hooksURL = '/hooks';
   state: 'idle' | 'launching' | 'ready' | 'stopping' = 'idle';

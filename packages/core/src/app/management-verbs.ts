@@ -1,6 +1,8 @@
 // The verbs that look at workflows and intervene in them, the same for Pawl and PawlClient.
 import type { PawlCore } from './core.ts';
 import { createHandle, type WorkflowHandle } from './handles.ts';
+import type { Duration } from '../codec/index.ts';
+import * as queues from './queues.ts';
 import * as management from './management.ts';
 import { readStatus, type WorkflowStatus } from './status.ts';
 
@@ -26,6 +28,37 @@ export class ManagementVerbs {
 
   listWorkflows(filter?: management.WorkflowFilter): Promise<management.WorkflowList> {
     return this.#recorded('listWorkflows', () => management.listWorkflows(this.#core, filter));
+  }
+
+  /** Those that wait in queues, or for their delay to be over. */
+  listQueuedWorkflows(filter?: management.WorkflowFilter): Promise<management.WorkflowList> {
+    return this.#recorded('listQueuedWorkflows', () =>
+      management.listWorkflows(this.#core, { status: ['ENQUEUED', 'DELAYED'], ...filter }),
+    );
+  }
+
+  /** Queues by name, with their limits and how many wait and run. */
+  listQueues(): Promise<queues.QueueInfo[]> {
+    return this.#recorded('listQueues', () => queues.listQueues(this.#core));
+  }
+
+  /** Nothing is taken out of it any more, by any process, until `resumeQueue`. What runs goes on. @throws UnknownQueueError */
+  pauseQueue(name: string): Promise<void> {
+    return this.reach(() => queues.pauseQueue(this.#core, name, true));
+  }
+
+  resumeQueue(name: string): Promise<void> {
+    return this.reach(() => queues.pauseQueue(this.#core, name, false));
+  }
+
+  /** Of a workflow that still waits; any other is left alone. @throws NonExistentWorkflowError */
+  setWorkflowPriority(workflowID: string, priority: number): Promise<void> {
+    return this.reach(() => queues.setWorkflowPriority(this.#core, workflowID, priority));
+  }
+
+  /** Of a workflow that still waits: it begins no earlier, counted from now; 0: as soon as its queue lets it. */
+  setWorkflowDelay(workflowID: string, delay: Duration): Promise<void> {
+    return this.reach(() => queues.setWorkflowDelay(this.#core, workflowID, delay));
   }
 
   listWorkflowSteps(workflowID: string): Promise<management.StepInfo[]> {

@@ -22,7 +22,9 @@ import * as surroundings from './surroundings.ts';
 import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
 import * as workflows from './workflows.ts';
-import type { RegisterOptions, StartParams, Workflow } from './workflows.ts';
+import * as queues from './queues.ts';
+import type { Queue, QueueOptions } from './queues.ts';
+import type { RegisterOptions, StartParams, Workflow, WorkflowStart } from './workflows.ts';
 import { createHandle, waitFirst, type WorkflowHandle } from './handles.ts';
 import type { Hook } from '../engine/hooks.ts';
 import type { StepContext } from '../engine/step-context.ts';
@@ -89,6 +91,7 @@ export class Pawl extends ManagementVerbs {
       this.#launching = starting.catch(() => {});
       core.runtime = await starting;
       core.state = 'ready';
+      await queues.storeQueues(core);
       await core.runtime.begin();
     } catch (error) {
       if (core.state === 'ready') await this.#stop(0);
@@ -192,6 +195,29 @@ export class Pawl extends ManagementVerbs {
   ): (...args: unknown[]) => Promise<WorkflowHandle<R>> {
     return (...args) =>
       this.#core.observed(workflows.startWorkflow<unknown[], R>(this.#core, workflow, params, args));
+  }
+
+  /**
+   * Starts many at once, in one transaction: all of them or, where one cannot be started, none. Any process that serves
+   * them begins them. In a workflow they are its children, one step each.
+   * @throws the errors of `startWorkflow`, for the first that cannot be started
+   * @example
+   * await pawl.startWorkflows(images.map((id) => ({ workflow: resize, args: [id], queueName: 'images' })));
+   */
+  startWorkflows(starts: readonly WorkflowStart[]): Promise<WorkflowHandle<unknown>[]> {
+    return this.#core.observed(workflows.startWorkflows(this.#core, starts));
+  }
+
+  /**
+   * Defines a queue, or changes its limits: here, or in all processes once it is launched. The database has the
+   * definition that was registered last. Pausing belongs to `pauseQueue`.
+   * @throws ConfigurationError for a limit that cannot be
+   * @example
+   * pawl.registerQueue('images', { concurrency: 20, workerConcurrency: 5 });
+   * await pawl.startWorkflow(resize, { queueName: 'images' })(id);
+   */
+  registerQueue(name: string, options?: QueueOptions): Queue {
+    return queues.registerQueue(this.#core, name, options);
   }
 
   /** A handle for an id, whether or not somebody started it yet. */

@@ -37,6 +37,8 @@ export interface Runtime {
   readonly waiting: number;
   /** Something was made claimable, or may be claimed by this process alone. */
   claimSoon(options?: { here: true }): void;
+  /** Something may be taken out of a queue, or (milliseconds from now) will be. */
+  dispatchSoon(delayMs?: number): void;
   /** Recovery begins; from here on workflows run, so the verbs must work. */
   begin(): Promise<void>;
   stop(graceMs: number): Promise<void>;
@@ -135,7 +137,22 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
       for (const found of [...(eventListeners.get(`${workflowID}\0${key}`) ?? [])]) found(value);
       watcher.eventSet(workflowID);
     },
+    onQueued: ({ queue, delayMs }) => {
+      if (delayMs !== null) dispatchSoon(delayMs);
+      else if (queue !== null) dispatchSoon();
+      else claimSoon();
+    },
+    onSlotFreed: () => claimer.slotFreed(),
   });
+  const claimSoon = (options?: { here: true }): void => {
+    claimer.request();
+    if (!options?.here) hints.ready();
+  };
+  const dispatchSoon = (delayMs = 0): void => {
+    if (delayMs > 0) executor.delayed(engine.clock.now() + delayMs);
+    else if (options.observer) hints.queued();
+    else claimer.requestQueued({ fresh: true });
+  };
   const isHere = (workflowID: string): boolean => {
     const state = engine.activations.get(workflowID)?.state;
     return state === 'running' || state === 'ended';
@@ -148,12 +165,19 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
   );
   const hints = createHints(database, {
     onReady: () => claimer.request(),
+    onQueued: () => claimer.requestQueued(),
     onWorkflow: (workflowID) => executor.onHint(workflowID),
     onCancelled: (workflowID, fence) => executor.onCancelled(workflowID, fence),
   });
-  const claimer = createClaimer(engine, controlLane, config.versioning === 'patch', (doubt) =>
-    executor.doubt(doubt),
-  );
+  const claimer = createClaimer({
+    engine,
+    lane: controlLane,
+    anyVersion: config.versioning === 'patch',
+    queues: config.queues,
+    onDoubt: (doubt) => executor.doubt(doubt),
+    onDue: () => hints.ready(),
+    onLeft: () => hints.queued(),
+  });
   const executor: Executor = createExecutor({
     engine,
     lane: controlLane,
@@ -197,10 +221,8 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
     executor,
     hints,
     telemetry,
-    claimSoon: (options) => {
-      claimer.request();
-      if (!options?.here) hints.ready();
-    },
+    claimSoon,
+    dispatchSoon,
     outcome: (workflowID) => {
       let unsubscribe = () => {};
       let looked = Promise.resolve();

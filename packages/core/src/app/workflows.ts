@@ -4,17 +4,22 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { checkName, checkWorkflowID, type Duration, toMilliseconds } from '../codec/index.ts';
 import type { DuplicatePolicy, Registration, WorkflowFunction } from '../engine/registry.ts';
 import { type Scope, takeNextID } from '../engine/scope.ts';
-import { startChild, startFromOutside, startWithin, type StartRequest } from '../engine/starts.ts';
+import {
+  startChild,
+  startFromOutside,
+  startTogether,
+  startWithin,
+  type StartRequest,
+} from '../engine/starts.ts';
 import {
   ConfigurationError,
   InStepError,
   NotRegisteredError,
-  UnknownQueueError,
-  ValidationError,
 } from '../errors/index.ts';
 import { encodeAttributes } from './attributes.ts';
 import type { PawlCore } from './core.ts';
 import { createHandle, type WorkflowHandle } from './handles.ts';
+import { queuesStored, readQueued } from './queues.ts';
 import { clientOf, type SqlClientLike } from './sql-client.ts';
 import type { JsonValue } from './status.ts';
 import { validate } from './topics.ts';
@@ -44,12 +49,18 @@ export interface StartParams {
   duplicatePolicy?: DuplicatePolicy;
   /** null: none, not even the parent's. */
   timeout?: Duration | null;
+  /** Waits there until the queue's limits let it begin, in any process that serves queue and workflow. */
   queueName?: string;
+  /** Smaller first; default 0. Of a queue with `priorityEnabled`. */
   priority?: number;
+  /** Unique among the unfinished workflows of the queue; a second one is a QueueDuplicatedError. */
   deduplicationID?: string;
+  /** Compulsory where the queue is partitioned. */
   partitionKey?: string;
+  /** Begins no earlier, counted from the commit. With or without a queue. */
   delay?: Duration;
   attributes?: Record<string, JsonValue>;
+  /** Runs only in a process of this version. Default: any that has registered the workflow. */
   applicationVersion?: string;
   /** Start inside this transaction: exists if and only if it commits, runs after it. */
   transaction?: SqlClientLike;
@@ -106,6 +117,64 @@ export async function startWorkflow<A extends unknown[], R>(
     params.transaction === undefined
       ? core.outsideTransaction('startWorkflow')
       : core.running('startWorkflow');
+  const scope = core.scope();
+  if (scope.step !== undefined && params.transaction === undefined) {
+    throw new InStepError('startWorkflow', 'step', scope.activation?.workflowID);
+  }
+  const request = readRequest(core, workflow, params);
+  const { registration, queued } = request;
+  const { engine } = runtime;
+  const parent = scope.activation;
+  let workflowID: string;
+  if (parent !== undefined && scope.step === undefined) {
+    workflowID = await startChild(engine, parent, request, () => encodeInput(core, registration, args));
+  } else {
+    request.input = await encodeInput(core, registration, args);
+    if (queued !== undefined) await queuesStored(core);
+    workflowID =
+      params.transaction === undefined
+        ? await startFromOutside(engine, request, core.observer)
+        : await startWithin(engine, clientOf(params.transaction), request, parent);
+  }
+  if (core.observer && queued === undefined) runtime.claimSoon();
+  return createHandle<R>(core, workflowID);
+}
+
+/** One of `startWorkflows`: a workflow, its arguments, and what `startWorkflow` takes. */
+export interface WorkflowStart extends Omit<StartParams, 'transaction'> {
+  workflow: { workflowName: string } | string;
+  /** Default: none. */
+  args?: readonly unknown[];
+}
+
+/** All of them or, where one cannot be started, none. In a workflow they are children, one step each. */
+export async function startWorkflows(
+  core: PawlCore,
+  starts: readonly WorkflowStart[],
+): Promise<WorkflowHandle<unknown>[]> {
+  const runtime = core.outsideTransaction('startWorkflows');
+  const { activation, step } = core.scope();
+  if (step !== undefined) throw new InStepError('startWorkflows', 'step', activation?.workflowID);
+  if (activation !== undefined)
+    return Promise.all(
+      starts.map(({ workflow, args = [], ...params }) => startWorkflow(core, workflow, params, [...args])),
+    );
+  const requests: StartRequest[] = [];
+  for (const { workflow, args = [], ...params } of starts) {
+    const request = readRequest(core, workflow, params);
+    request.input = await encodeInput(core, request.registration, [...args]);
+    requests.push(request);
+  }
+  await queuesStored(core);
+  const ids = await startTogether(runtime.engine, requests);
+  return ids.map((id) => createHandle(core, id));
+}
+
+function readRequest(
+  core: PawlCore,
+  workflow: { workflowName: string } | string,
+  params: StartParams,
+): StartRequest {
   const name =
     typeof workflow === 'string'
       ? workflow
@@ -114,39 +183,18 @@ export async function startWorkflow<A extends unknown[], R>(
     throw new NotRegisteredError(String((workflow as { name?: string } | undefined)?.name ?? workflow));
   const registration = core.observer ? elsewhere(name) : core.registry.get(name);
   const scope = core.scope();
-  if (scope.step !== undefined && params.transaction === undefined) {
-    throw new InStepError('startWorkflow', 'step', scope.activation?.workflowID);
-  }
-  for (const name of ['delay', 'deduplicationID', 'partitionKey', 'applicationVersion'] as const) {
-    if (params[name] !== undefined)
-      throw new ConfigurationError(`startWorkflow() cannot take ${name} yet; the workflow was not started.`);
-  }
-  if (params.queueName !== undefined) throw new UnknownQueueError(params.queueName, params.workflowID);
-  const request: StartRequest = {
+  return {
     registration,
     workflowID:
       params.workflowID === undefined ? takeNextID(scope.settings) : checkWorkflowID(params.workflowID),
     input: null,
     duplicatePolicy: params.duplicatePolicy ?? registration.duplicatePolicy,
     timeoutMs: timeoutOf(params, scope, registration),
-    priority: checkPriority(params.priority),
+    queued: readQueued(params),
+    version: params.applicationVersion ?? null,
     attributes: encodeAttributes(params.attributes),
     auth: scope.settings.auth ?? scope.activation?.auth,
   };
-  const { engine } = runtime;
-  const parent = scope.activation;
-  let workflowID: string;
-  if (parent !== undefined && scope.step === undefined) {
-    workflowID = await startChild(engine, parent, request, () => encodeInput(core, registration, args));
-  } else {
-    request.input = await encodeInput(core, registration, args);
-    workflowID =
-      params.transaction === undefined
-        ? await startFromOutside(engine, request, core.observer)
-        : await startWithin(engine, clientOf(params.transaction), request, parent);
-  }
-  if (core.observer) runtime.claimSoon();
-  return createHandle<R>(core, workflowID);
 }
 
 /** A workflow that other processes run: nothing is known of it here but its name. */
@@ -160,11 +208,6 @@ function elsewhere(name: string): Registration {
     timeoutMs: undefined,
     duplicatePolicy: 'return-existing',
   };
-}
-
-function checkPriority(priority: number | undefined): number | undefined {
-  if (priority === undefined || (Number.isInteger(priority) && Math.abs(priority) < 2 ** 31)) return priority;
-  throw new ValidationError(`priority must be a whole number of 32 bits, not ${String(priority)}.`);
 }
 
 /** The stored form of the arguments; a promise only if the input schema is asynchronous. */

@@ -24,6 +24,8 @@ export interface ActivationOptions {
   journal: readonly JournalRow[];
   /** When the workflow began, by the database's clock. Default: now. */
   startedAt?: number;
+  /** The queue whose slot it holds. */
+  queue?: string | null;
   /** It ran before. */
   rerun?: boolean;
 }
@@ -38,6 +40,7 @@ export class Activation implements RunInfo {
   readonly deadline: number | null;
   readonly startedAt: number;
   readonly auth: ActivationOptions['auth'];
+  readonly queue: string | null;
   readonly delivery: Delivery;
   readonly waits = new Set<Wait>();
   state: 'running' | 'ended' | 'cancelled' | 'dead' = 'running';
@@ -70,6 +73,7 @@ export class Activation implements RunInfo {
     this.deadline = options.deadline;
     this.startedAt = options.startedAt ?? host.clock.now();
     this.auth = options.auth;
+    this.queue = options.queue ?? null;
     this.#rows =
       options.journal.length === 0 ? undefined : new Map(options.journal.map((row) => [row.stepID, row]));
     this.delivery = new Delivery(

@@ -7,7 +7,7 @@ import { SerializationError, WorkflowCancelledError, WorkflowTimeoutError } from
 import type { Database, Lane } from '../store/database.ts';
 import { block, rouse } from '../store/lifecycle.ts';
 import type { ClaimedWorkflow } from '../store/lifecycle.ts';
-import type { Aftermath } from '../store/operations.ts';
+import type { Aftermath, QueuedPart } from '../store/operations.ts';
 import type { Emitter, EngineEvents } from '../telemetry/events.ts';
 import { Activation } from './activation.ts';
 import { DatabaseClock } from './clock.ts';
@@ -18,6 +18,7 @@ import { Lease } from './lease.ts';
 import type { Outcome } from './outcome.ts';
 import type { Registry } from './registry.ts';
 import { NO_SETTINGS, type Scope } from './scope.ts';
+import { Slots } from './slots.ts';
 import type { StepRetryOptions } from './steps.ts';
 import { WaitIndex, waitKeys } from './waits.ts';
 
@@ -42,6 +43,10 @@ export interface EngineOptions {
   /** It left this process without an end. */
   onGone: (workflowID: string) => void;
   onEvent: (workflowID: string, key: string, value: string | null) => void;
+  /** A start that somebody is to claim is durable. */
+  onQueued: (part: QueuedPart) => void;
+  /** Something from a queue left this process. */
+  onSlotFreed: () => void;
 }
 
 export interface Engine extends EngineHost {
@@ -55,6 +60,7 @@ export function createEngine(options: EngineOptions): Engine {
   const { codec, events, storage } = options;
   const activations = new Map<string, Activation>();
   const waits = new WaitIndex();
+  const slots = new Slots();
 
   const engine: Engine = {
     storage,
@@ -69,6 +75,7 @@ export function createEngine(options: EngineOptions): Engine {
     turns: new Turns(),
     waits,
     activations,
+    slots,
     executor: 0,
     draining: false,
     journal: createJournal({
@@ -84,7 +91,9 @@ export function createEngine(options: EngineOptions): Engine {
       if (other !== undefined && other.nonce === activation.nonce && other.fence > activation.fence)
         return undefined;
       other?.die(new Error('A later activation of this workflow took its place.'));
+      if (other !== undefined) remove(other);
       activations.set(workflowID, activation);
+      if (activation.queue !== null) slots.take(activation.queue);
       const activated = events.has('workflow.activated') ? announce(activation, origin) : undefined;
       armDeadline(activation);
       const scope: Scope = {
@@ -118,7 +127,7 @@ export function createEngine(options: EngineOptions): Engine {
       return activated?.trace === origin.trace ? undefined : activated?.trace;
     },
     recover: (claimed) => {
-      const { workflowID, fence, nonce, deadline, startedAt, rerun, attempts } = claimed;
+      const { workflowID, fence, nonce, deadline, startedAt, rerun, attempts, queue } = claimed;
       const auth =
         claimed.roles === null
           ? undefined
@@ -137,6 +146,7 @@ export function createEngine(options: EngineOptions): Engine {
           auth,
           startedAt,
           rerun,
+          queue,
           journal: claimed.journal,
         }),
         claimed.input,
@@ -227,6 +237,7 @@ export function createEngine(options: EngineOptions): Engine {
         }),
       );
     },
+    queued: (part) => options.onQueued(part),
     eventSet: (workflowID, key, value) => {
       waits.poke(waitKeys.event(workflowID, key));
       options.onEvent(workflowID, key, value);
@@ -311,7 +322,11 @@ export function createEngine(options: EngineOptions): Engine {
 
   function remove(activation: Activation): void {
     activation.stopDeadline?.();
-    if (activations.get(activation.workflowID) === activation) activations.delete(activation.workflowID);
+    if (activations.get(activation.workflowID) !== activation) return;
+    activations.delete(activation.workflowID);
+    if (activation.queue === null) return;
+    slots.free(activation.queue);
+    options.onSlotFreed();
   }
 
   return engine;

@@ -4,6 +4,7 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { Codec } from '../codec/index.ts';
 import type { Database } from '../store/database.ts';
+import type { QueuedPart } from '../store/operations.ts';
 import type { Emitter, StartEvent } from '../telemetry/events.ts';
 import type { Activation } from './activation.ts';
 import type { DatabaseClock } from './clock.ts';
@@ -13,6 +14,7 @@ import type { Lease } from './lease.ts';
 import type { Outcome } from './outcome.ts';
 import type { Registry } from './registry.ts';
 import type { Scope } from './scope.ts';
+import type { Slots } from './slots.ts';
 import type { StepRetryOptions } from './steps.ts';
 import type { WaitIndex } from './waits.ts';
 
@@ -36,6 +38,7 @@ export interface EngineHost {
   readonly turns: Turns;
   readonly waits: WaitIndex;
   readonly activations: Map<string, Activation>;
+  readonly slots: Slots;
   readonly stepDefaults: StepRetryOptions;
   readonly parkAfterMs: number;
   /** The number of the incarnation. */
@@ -52,6 +55,8 @@ export interface EngineHost {
   block(activation: Activation, reason: Error): void;
   /** Makes a parked workflow due at once. */
   rouse(workflowID: string): void;
+  /** A start that somebody is to claim is durable. */
+  queued(part: QueuedPart): void;
   /** A value of an event is durable. */
   eventSet(workflowID: string, key: string, value: string | null): void;
 }

@@ -2,11 +2,20 @@
 // policy says. A start is durable before anybody hears of it.
 
 import { randomInt, randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { childWorkflowID, sameInput } from '../codec/index.ts';
-import { WorkflowConflictError, WorkflowIDInUseError } from '../errors/index.ts';
-import type { Queryable } from '../store/database.ts';
+import {
+  QueueDuplicatedError,
+  UnknownQueueError,
+  ValidationError,
+  WorkflowConflictError,
+  WorkflowIDInUseError,
+} from '../errors/index.ts';
+import { CommitUnknownError, type Queryable } from '../store/database.ts';
+import { classifyFault } from '../store/faults.ts';
 import { flushWithin } from '../store/flush.ts';
-import type { Answer, StartPart } from '../store/operations.ts';
+import type { Answer, QueuedPart, StartPart } from '../store/operations.ts';
+import { unavailable } from '../store/unavailable.ts';
 import type { StartEvent } from '../telemetry/events.ts';
 import { Activation } from './activation.ts';
 import type { EngineHost } from './host.ts';
@@ -21,7 +30,10 @@ export interface StartRequest {
   duplicatePolicy: DuplicatePolicy;
   /** Milliseconds; null: none, not even an inherited one; undefined: inherited. */
   timeoutMs: number | null | undefined;
-  priority: number | undefined;
+  /** Somebody else than this call begins it. */
+  queued: QueuedPart | undefined;
+  /** The only one that may run it; null: whoever claims it decides. */
+  version: string | null;
   attributes: string | undefined;
   auth: { user: string | null; roles: readonly string[] } | undefined;
 }
@@ -35,14 +47,13 @@ function startPart(
   parent: Activation | undefined,
   detached: boolean,
 ): StartPart {
-  const { registration, timeoutMs, auth, priority, attributes } = request;
+  const { registration, timeoutMs, auth, queued, attributes } = request;
   const extra: Record<string, unknown> = {};
-  if (detached) extra.detached = true;
+  if (detached && queued === undefined) extra.detached = true;
   if (timeoutMs !== undefined && timeoutMs !== null) extra.timeout = timeoutMs;
   else if (timeoutMs === undefined && parent !== undefined && parent.deadline !== null)
     extra.deadline = parent.deadline;
   if (parent !== undefined) extra.parent = parent.workflowID;
-  if (priority !== undefined) extra.priority = priority;
   if (auth !== undefined) {
     if (auth.user !== null) extra.user = auth.user;
     extra.roles = JSON.stringify(auth.roles);
@@ -54,10 +65,11 @@ function startPart(
     nonce: randomUUID(),
     fence: randomInt(1, FENCES),
     name: registration.name,
-    version: detached ? null : registration.version,
+    version: queued !== undefined || detached ? request.version : registration.version,
     input: request.input,
     chosen: request.workflowID !== undefined || detached,
     extra: plain ? null : JSON.stringify(extra),
+    ...(queued !== undefined && { queued }),
   };
 }
 
@@ -114,7 +126,8 @@ function activate(
  *  `detached`: some other process runs it. */
 export function startFromOutside(host: EngineHost, request: StartRequest, detached = false): Promise<string> {
   const start = startPart(request, request.workflowID ?? randomUUID(), undefined, detached);
-  const event = announce(host, start, undefined, !detached);
+  const here = !detached && start.queued === undefined;
+  const event = announce(host, start, undefined, here);
   return new Promise((resolve, reject) => {
     const failed = (error: unknown): void => {
       announced(host, event, 'failed', error);
@@ -127,7 +140,8 @@ export function startFromOutside(host: EngineHost, request: StartRequest, detach
         try {
           if (answer !== undefined) judgeDuplicate(host, request, start, answer);
           announced(host, event, outcomeOf(answer));
-          if (answer === undefined && !detached) activate(host, request, start, { event });
+          if (answer === undefined && here) activate(host, request, start, { event });
+          if (start.queued !== undefined) host.queued(start.queued);
           resolve(start.workflowID);
         } catch (error) {
           failed(error);
@@ -159,6 +173,65 @@ export async function startWithin(
   return start.workflowID;
 }
 
+const CHUNK = 1000;
+const ATTEMPTS = 6;
+/** Whoever comes first. */
+const ANYBODY: QueuedPart = {
+  queue: null,
+  priority: null,
+  partitionKey: null,
+  deduplicationID: null,
+  delayMs: null,
+};
+
+/** Many starts from outside in one transaction: all are durable, or none. Whoever serves them claims them. */
+export async function startTogether(
+  host: EngineHost,
+  requests: readonly StartRequest[],
+): Promise<string[]> {
+  const starts = requests.map((request) =>
+    startPart(
+      { ...request, queued: request.queued ?? ANYBODY },
+      request.workflowID ?? randomUUID(),
+      undefined,
+      false,
+    ),
+  );
+  const events = starts.map((start) => announce(host, start, undefined, false));
+  const write = (): Promise<void> =>
+    host.database.transaction({}, async (tx) => {
+      for (let from = 0; from < starts.length; from += CHUNK) {
+        const chunk = starts.slice(from, from + CHUNK);
+        const operations = chunk.map((start) => ({ start }));
+        const { answers } = await flushWithin(tx, host.database.qualify, host.executor, operations);
+        for (const [i, answer] of answers.entries()) {
+          if (answer === undefined) continue;
+          judgeDuplicate(host, requests[from + i] as StartRequest, chunk[i] as StartPart, answer);
+        }
+      }
+    });
+  try {
+    for (let attempt = 1; starts.length > 0; attempt++) {
+      try {
+        await write();
+        break;
+      } catch (error) {
+        // Whatever became of it: each start recognizes itself when it comes again.
+        const fault = error instanceof CommitUnknownError ? 'connection' : classifyFault(error);
+        if (fault === 'refused') throw error;
+        if (attempt === ATTEMPTS) throw fault === 'connection' ? unavailable(error) : error;
+        await pause(10 * 3 ** attempt);
+      }
+    }
+  } catch (error) {
+    for (const event of events) announced(host, event, 'failed', error);
+    throw error;
+  }
+  for (const event of events) announced(host, event, 'started');
+  for (const start of starts) host.queued(start.queued as QueuedPart);
+  return starts.map((start) => start.workflowID);
+}
+
 function outcomeOf(answer: Answer | undefined): StartEvent['outcome'] {
   return answer === undefined || answer.outcome === 'started' ? 'started' : 'existing';
 }
@@ -166,6 +239,8 @@ function outcomeOf(answer: Answer | undefined): StartEvent['outcome'] {
 /** `answer` says who has the id. Throws if the policy does not let the caller have that one. */
 function judgeDuplicate(host: EngineHost, request: StartRequest, start: StartPart, answer: Answer): void {
   if (answer.outcome === 'started') return;
+  const refusal = refusedByQueue(start, answer);
+  if (refusal !== undefined) throw refusal;
   const existing = JSON.parse(answer.detail ?? '{}') as { name: string };
   if (existing.name !== request.registration.name) {
     throw new WorkflowConflictError(start.workflowID, existing.name, request.registration.name);
@@ -176,6 +251,27 @@ function judgeDuplicate(host: EngineHost, request: StartRequest, start: StartPar
     !sameStoredInput(host, answer.output, request.input)
   ) {
     throw new WorkflowIDInUseError(start.workflowID, 'different-input');
+  }
+}
+
+/** Why its queue did not take it. */
+function refusedByQueue({ workflowID, queued }: StartPart, { outcome }: Answer): Error | undefined {
+  const queue = queued?.queue ?? '';
+  switch (outcome) {
+    case 'unknown-queue':
+      return new UnknownQueueError(queue, workflowID);
+    case 'duplicate':
+      return new QueueDuplicatedError(workflowID, queue, queued?.deduplicationID ?? '');
+    case 'no-partition':
+      return new ValidationError(
+        `Queue "${queue}" is partitioned: give startWorkflow() a partitionKey. Workflow "${workflowID}" was not started.`,
+      );
+    case 'not-partitioned':
+      return new ValidationError(
+        `Queue "${queue}" is not partitioned, so startWorkflow() cannot take a partitionKey for it. Workflow "${workflowID}" was not started.`,
+      );
+    default:
+      return undefined;
   }
 }
 
@@ -218,7 +314,7 @@ export function startChild(
     const write = (input: string | null) => {
       request.input = input;
       const start = startPart(request, childID, parent, false);
-      const event = announce(host, start, parent, true);
+      const event = announce(host, start, parent, start.queued === undefined);
       record(host, {
         activation: parent,
         stepID,
@@ -230,9 +326,16 @@ export function startChild(
         // One that was there before may have been claimed, or have ended, since; if nobody runs it, it is found.
         written: (answer) => {
           announced(host, event, 'started');
-          if (answer === undefined) activate(host, request, start, { parent, event });
+          if (start.queued !== undefined) host.queued(start.queued);
+          else if (answer === undefined) activate(host, request, start, { parent, event });
         },
         refused: (answer) => {
+          const refusal = refusedByQueue(start, answer);
+          if (refusal !== undefined) {
+            announced(host, event, 'failed', refusal);
+            recordFailure(refusal);
+            return true;
+          }
           if (answer.outcome !== 'exists') return false;
           const existing = JSON.parse(answer.detail ?? '{}') as { name: string; parent: string | null };
           if (existing.name === name && existing.parent === parent.workflowID) {

@@ -91,6 +91,10 @@ export interface TickOptions {
 export interface TickResult {
   lost: boolean;
   ready: boolean;
+  /** Something waits in a queue. */
+  queued: boolean;
+  /** When the next delay is over, by the database's clock. */
+  nextDue: number | undefined;
   /** When the oldest that is ready became due, by the database's clock. */
   dueSince: number | undefined;
   /** Something that this process serves is blocked because nobody did. */
@@ -137,6 +141,8 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
   const result: TickResult = {
     lost: false,
     ready: false,
+    queued: false,
+    nextDue: undefined,
     dueSince: undefined,
     stranded: false,
     fired: false,
@@ -154,7 +160,9 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     else if (what === 'ready') {
       result.ready = true;
       result.dueSince = Number(at);
-    } else if (what === 'stranded') result.stranded = true;
+    } else if (what === 'queued') result.queued = true;
+    else if (what === 'delayed') result.nextDue = Number(at);
+    else if (what === 'stranded') result.stranded = true;
     else if (what === 'other') result.others = (detail as string).split('\n');
     else if (what === 'upkeep') result.upkeep.push(id as string);
     else if (what === 'fired') result.fired = true;

@@ -18,7 +18,7 @@ export async function flushOne(lane: Lane, executor: number, operation: Operatio
   if (operation.event || operation.message || operation.wait || operation.park || operation.hook)
     return 'refused';
   if (start !== undefined) {
-    if (fenced !== undefined || start.extra !== null) return 'refused';
+    if (fenced !== undefined || start.extra !== null || start.queued !== undefined) return 'refused';
     const { workflowID, nonce, fence, name, version, input, trace } = start;
     const params = [String(executor), workflowID, nonce, String(fence), name, version, input];
     if (trace === undefined) return call(lane, START, params);

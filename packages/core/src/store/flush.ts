@@ -34,7 +34,24 @@ const GROUPS = {
   w: ['op i', 'wf t', 'step i', 'fence i', 'kind t', 'name t', 'target t', 'timeout d', 'seq i'],
   p: ['op i', 'wf t'],
   h: ['op i', 'wf t', 'hash t', 'topic t', 'ttl d'],
+  q: [
+    'op i',
+    'id t',
+    'nonce t',
+    'fence i',
+    'name t',
+    'version t',
+    'input t',
+    'queue t',
+    'priority i',
+    'partition t',
+    'dedup t',
+    'delay d',
+    'extra t',
+  ],
 } as const;
+/** Their columns may be shorter than that of the operations. */
+const FILLED = new Set<Group>(['s', 'n', 'm', 'q']);
 type Group = keyof typeof GROUPS;
 const ORDER = Object.keys(GROUPS) as Group[];
 const TYPES = { i: 'int[]', t: 'text[]', b: 'boolean[]', d: 'float8[]' };
@@ -97,7 +114,8 @@ export async function flushWithin(
 
 /** Rows that it inserts may be there: an id that the caller chose, a wait or an attempt that has its row already. */
 function needsCare(operation: Operation): boolean {
-  return operation.start?.chosen === true || operation.step?.begun === true;
+  const { start, step } = operation;
+  return (start?.chosen === true && start.queued === undefined) || step?.begun === true;
 }
 
 function encode(
@@ -112,16 +130,14 @@ function encode(
     const { fenced, start, step, event, message, hook, end, wait, park } = operations[op] as Operation;
     if (start) {
       if (careful) others.push(start.workflowID);
-      put(columns, 'n', [
-        op,
-        start.workflowID,
-        start.nonce,
-        start.fence,
-        start.name,
-        start.version,
-        start.input,
-        start.trace === undefined ? start.extra : withTrace(start.extra, start.trace),
-      ]);
+      const { workflowID, nonce, fence, name, version, input, queued } = start;
+      const row = [op, workflowID, nonce, fence, name, version, input];
+      const extra = start.trace === undefined ? start.extra : withTrace(start.extra, start.trace);
+      if (queued === undefined) put(columns, 'n', [...row, extra]);
+      else {
+        const { queue, priority, partitionKey, deduplicationID, delayMs } = queued;
+        put(columns, 'q', [...row, queue, priority, partitionKey, deduplicationID, delayMs, extra]);
+      }
     }
     if (message) {
       others.push(message.destination);
@@ -213,7 +229,7 @@ function withTrace(extra: string | null, trace: string): string {
 
 /** A column that is NULL in every row is an empty array: unnest fills it up. */
 function textColumn(group: Group, index: number, column: (string | null)[]): string {
-  if (index === 0 || (group !== 's' && group !== 'n' && group !== 'm')) return textArray(column);
+  if (index === 0 || !FILLED.has(group)) return textArray(column);
   for (const cell of column) if (cell !== null) return textArray(column);
   return '{}';
 }

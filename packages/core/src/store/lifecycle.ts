@@ -2,6 +2,7 @@
 // takeover, tick. One round trip each.
 
 import { plainArray, textArray } from './arrays.ts';
+import { type Occupied, occupiedParams } from './queues.ts';
 import type { Lane, Queryable, TextRow } from './database.ts';
 import type { StepKind } from './operations.ts';
 
@@ -34,6 +35,8 @@ export interface ClaimedWorkflow {
   trace: string | null;
   /** When it was first begun, by the database's clock. */
   startedAt: number;
+  /** The queue whose slot it holds. */
+  queue: string | null;
   /** It ran before, here or elsewhere. */
   rerun: boolean;
   journal: JournalRow[];
@@ -53,17 +56,22 @@ export interface ClaimOptions {
   anyVersion: boolean;
   /** Those that are blocked, and only those. */
   blocked: boolean;
+  occupied: Occupied;
 }
 
 const JOURNAL_BYTES = 4_000_000;
-const JOURNAL_COLUMNS =
+export const JOURNAL_COLUMNS =
   'workflow_id, header, input, step_id, kind, name, target, child_id, outcome, output, error, seq, attempts, deadline, completed';
 
-/** Claims due workflows and loads their journals; large journals take further pages. */
-export async function claim(lane: Lane, options: ClaimOptions): Promise<ClaimedWorkflow[]> {
+/** Claims due workflows and loads their journals; large journals take further pages. `full`: more are due, for which
+ *  this process has no slot of their queue. */
+export async function claim(
+  lane: Lane,
+  options: ClaimOptions,
+): Promise<{ claimed: ClaimedWorkflow[]; full: boolean }> {
   const { served } = options;
   let rows = await lane.call(
-    `SELECT ${JOURNAL_COLUMNS} FROM pawl.claim($1::text::bigint, $2::text::int, $3::text::text[], $4::text::text[], $5::text::int[], $6::text::boolean, $7::text::boolean, ${JOURNAL_BYTES})`,
+    `SELECT ${JOURNAL_COLUMNS} FROM pawl.claim($1::text::bigint, $2::text::int, $3::text::text[], $4::text::text[], $5::text::int[], $6::text::boolean, $7::text::boolean, ${JOURNAL_BYTES}, $8::text::text[], $9::text::text[], $10::text::int[])`,
     [
       String(options.executor),
       String(options.limit),
@@ -72,17 +80,26 @@ export async function claim(lane: Lane, options: ClaimOptions): Promise<ClaimedW
       plainArray(served.map((s) => s.maxRecoveryAttempts)),
       String(options.anyVersion),
       String(options.blocked),
+      ...occupiedParams(options.occupied),
     ],
   );
+  const full = rows.some((row) => row[4] === 'full');
   const claimed = new Map<string, ClaimedWorkflow>();
   for (;;) {
     const more = collect(rows, claimed);
-    if (more === undefined) return [...claimed.values()];
+    if (more === undefined) return { claimed: [...claimed.values()], full };
     rows = await lane.call(
       `SELECT ${JOURNAL_COLUMNS} FROM pawl.journal_page($1::text::text[], $2::text, $3::text::int, ${JOURNAL_BYTES})`,
       [textArray([...claimed.keys()]), more.workflowID, String(more.stepID)],
     );
   }
+}
+
+/** Of rows without journals. */
+export function collectClaimed(rows: readonly TextRow[]): ClaimedWorkflow[] {
+  const claimed = new Map<string, ClaimedWorkflow>();
+  collect(rows, claimed);
+  return [...claimed.values()];
 }
 
 function collect(
@@ -108,6 +125,8 @@ function collect(
       completed,
     ] = row as (string | null)[];
     const workflowID = id as string;
+    // A remark on all of them.
+    if (id === null || id === undefined) continue;
     if (kind === 'more') return { workflowID, stepID: Number(stepID) };
     if (kind === 'workflow') {
       const fields = JSON.parse(header as string) as Omit<

@@ -13,6 +13,10 @@ export interface Answer {
     | 'deleted' // fenced writes
     | 'exists'
     | 'started' // starts
+    | 'unknown-queue'
+    | 'no-partition'
+    | 'not-partitioned'
+    | 'duplicate' // starts in queues
     | 'missing' // messages
     | 'set' // events that may be set once
     | 'wait'
@@ -45,8 +49,20 @@ export interface StartPart {
   chosen: boolean;
   /** JSON with detached, timeout, deadline, parent, priority, user, roles, attributes. */
   extra: string | null;
+  /** It is not begun by who starts it: somebody claims it. */
+  queued?: QueuedPart;
   /** Kept with the row for those who claim it. */
   trace?: string | undefined;
+}
+
+/** All null: it is claimed at once. */
+export interface QueuedPart {
+  queue: string | null;
+  priority: number | null;
+  partitionKey: string | null;
+  deduplicationID: string | null;
+  /** Milliseconds from the commit. */
+  delayMs: number | null;
 }
 
 export type StepKind =

@@ -198,5 +198,7 @@ function createStandIn(core: PawlCore): Engine {
     onFinished: nothing,
     onGone: nothing,
     onEvent: nothing,
+    onQueued: nothing,
+    onSlotFreed: nothing,
   });
 }

@@ -1,12 +1,18 @@
-// Claims what is due and nobody runs, in batches, one claim at a time, until a batch comes back short.
+// Claims what nobody runs, one call at a time, until a call comes back short: what is due (recovered, un-parked,
+// handed over), and what waits in queues. One at a time, because both count against what a process may run of a queue.
 
 import type { Engine } from '../engine/engine.ts';
 import type { Lane } from '../store/database.ts';
 import { claim, type ClaimedWorkflow, keepTraces, type TraceOfRun } from '../store/lifecycle.ts';
+import { dispatch, type Occupied } from '../store/queues.ts';
 
 export interface Claimer {
   /** Something may be claimable. */
   request(options?: { includeBlocked?: boolean }): void;
+  /** Something may be waiting in a queue. `fresh`: it came in here, or a slot became free; peers do not know. */
+  requestQueued(options?: { fresh?: boolean }): void;
+  /** A slot of a queue is free again. */
+  slotFreed(): void;
   stop(): Promise<void>;
   start(): void;
   /** Code of other versions that serves the same. Once one is gone, what it may have blocked is tried again. */
@@ -15,19 +21,37 @@ export interface Claimer {
   readonly busy: boolean;
 }
 
+export interface ClaimerOptions {
+  engine: Engine;
+  lane: Lane;
+  anyVersion: boolean;
+  /** The queues that are served; undefined: all. */
+  queues: readonly string[] | undefined;
+  /** A claim failed, and may have taken effect. */
+  onDoubt: (options?: { soon: true }) => void;
+  /** Something is due that anybody may claim. */
+  onDue: () => void;
+  /** Something waits in a queue, and this process cannot take it. */
+  onLeft: () => void;
+}
+
 const BATCH = 200;
 const MAX_ACTIVE = 20_000;
+/** From queues, at once, so that a backlog is shared with peers. A workflow that waits for long parks, and makes room. */
+const MAX_QUEUED = 1000;
 
-export function createClaimer(
-  engine: Engine,
-  lane: Lane,
-  anyVersion: boolean,
-  onDoubt: (options?: { soon: true }) => void,
-): Claimer {
+export function createClaimer(options: ClaimerOptions): Claimer {
+  const { engine, lane, anyVersion, queues, onDoubt } = options;
   let running: Promise<void> | undefined;
   let again = false;
+  let queued = false;
+  let fresh = false;
   let includeBlocked = false;
   let others: readonly string[] = [];
+  let lastQueue = '';
+  let stopLater = (): void => {};
+  /** Something that is due was left because its queue had no slot here. */
+  let crowded = false;
   const tried = new Set<string>();
   let stopped = true;
 
@@ -43,41 +67,98 @@ export function createClaimer(
     }
   };
 
-  const run = async (): Promise<void> => {
-    while (!stopped) {
-      again = false;
-      const limit = Math.min(BATCH, MAX_ACTIVE - engine.activations.size);
-      const served = engine.registry.served();
-      if (limit <= 0 || served.length === 0) return;
-      // Before what is ready: that may be blocked right away, and is not to be tried again.
-      const blocked = includeBlocked;
-      const { executor } = engine;
-      const claimed = await claim(lane, { executor, limit, served, anyVersion, blocked });
-      // Nobody waits for it any more; it is handed back with the rest.
-      if (stopped) return;
-      const traces: TraceOfRun[] = [];
-      for (const workflow of claimed) recover(workflow, traces);
-      // Not awaited, and not tried again: the next run would be linked to an earlier one than its last.
-      if (traces.length > 0) keepTraces(lane, traces).catch(() => {});
-      if (blocked) {
-        // All of them, but each once: what is blocked again at once comes back behind the others.
-        const seen = claimed.some(({ workflowID }) => tried.has(workflowID));
-        for (const { workflowID } of claimed) tried.add(workflowID);
-        if (seen || claimed.length < limit) {
-          includeBlocked = false;
-          tried.clear();
-        }
+  const begin = (claimed: readonly ClaimedWorkflow[]): void => {
+    const traces: TraceOfRun[] = [];
+    for (const workflow of claimed) recover(workflow, traces);
+    // Not awaited, and not tried again: the next run would be linked to an earlier one than its last.
+    if (traces.length > 0) keepTraces(lane, traces).catch(() => {});
+  };
+
+  const occupied = (): Occupied => ({ queues, counts: engine.slots.counts });
+
+  /** True if there may be more. */
+  const claimDue = async (): Promise<boolean> => {
+    const limit = Math.min(BATCH, MAX_ACTIVE - engine.activations.size);
+    const served = engine.registry.served();
+    if (limit <= 0 || served.length === 0) return false;
+    // Before what is ready: that may be blocked right away, and is not to be tried again.
+    const blocked = includeBlocked;
+    const { executor } = engine;
+    const { claimed, full } = await claim(lane, {
+      executor,
+      limit,
+      served,
+      anyVersion,
+      blocked,
+      occupied: occupied(),
+    });
+    // Nobody waits for it any more; it is handed back with the rest.
+    if (stopped) return false;
+    crowded = full;
+    begin(claimed);
+    if (blocked) {
+      // All of them, but each once: what is blocked again at once comes back behind the others.
+      const seen = claimed.some(({ workflowID }) => tried.has(workflowID));
+      for (const { workflowID } of claimed) tried.add(workflowID);
+      if (seen || claimed.length < limit) {
+        includeBlocked = false;
+        tried.clear();
       }
-      if (claimed.length < limit && !again && !blocked) return;
+      return true;
+    }
+    return claimed.length === limit;
+  };
+
+  const claimQueued = async (tell: boolean): Promise<void> => {
+    const limit = Math.min(BATCH, MAX_QUEUED - engine.slots.total, MAX_ACTIVE - engine.activations.size);
+    const served = engine.registry.served();
+    if (limit <= 0 || served.length === 0) {
+      if (tell) options.onLeft();
+      return;
+    }
+    const { executor } = engine;
+    const result = await dispatch(lane, {
+      executor,
+      limit,
+      served,
+      anyVersion,
+      occupied: occupied(),
+      after: lastQueue,
+    });
+    if (stopped) return;
+    begin(result.claimed);
+    lastQueue = result.claimed.at(-1)?.queue ?? lastQueue;
+    if (result.due) {
+      again = true;
+      options.onDue();
+    }
+    if (result.again) queued = true;
+    if ((result.left || result.again) && tell) options.onLeft();
+    if (result.laterAt !== undefined) {
+      stopLater();
+      stopLater = engine.clock.alarm(result.laterAt, () => requestQueued());
     }
   };
 
-  const request: Claimer['request'] = (options) => {
-    includeBlocked ||= options?.includeBlocked ?? false;
+  const run = async (): Promise<void> => {
+    while (!stopped && (again || queued)) {
+      if (again) {
+        again = false;
+        again = (await claimDue()) || again;
+      }
+      if (queued && !stopped) {
+        const tell = fresh;
+        queued = fresh = false;
+        await claimQueued(tell);
+      }
+    }
+  };
+
+  const wake = (): void => {
     if (stopped) return;
-    again = true;
     running ??= run()
       .catch((error: unknown) => {
+        again = queued = false;
         const text = 'Claiming failed; the next tick tries again';
         engine.events.emit('remark', { level: 'warn', text, error });
         onDoubt({ soon: true });
@@ -85,6 +166,20 @@ export function createClaimer(
       .finally(() => {
         running = undefined;
       });
+  };
+
+  const request: Claimer['request'] = (given) => {
+    includeBlocked ||= given?.includeBlocked ?? false;
+    if (stopped) return;
+    again = true;
+    wake();
+  };
+
+  const requestQueued = (given?: { fresh?: boolean }): void => {
+    if (stopped) return;
+    fresh ||= given?.fresh ?? false;
+    queued = true;
+    wake();
   };
 
   return {
@@ -95,6 +190,11 @@ export function createClaimer(
       return running !== undefined;
     },
     request,
+    requestQueued,
+    slotFreed: () => {
+      requestQueued();
+      if (crowded) request();
+    },
     others: (versions) => {
       const gone = others.some((version) => !versions.includes(version));
       others = versions;
@@ -102,6 +202,7 @@ export function createClaimer(
     },
     stop: async () => {
       stopped = true;
+      stopLater();
       await running;
     },
   };

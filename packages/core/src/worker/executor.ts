@@ -59,6 +59,8 @@ export interface Executor {
   /** One tick now; resolves when it is through. */
   tickNow(): Promise<void>;
   onAftermath(aftermath: Aftermath): void;
+  /** Something becomes due then, by the database's clock. */
+  delayed(at: number): void;
   onHint(workflowID: string): void;
   /** `fence` of the run that was cancelled: word of it may come late, when a resume has begun the next one. */
   onCancelled(workflowID: string, fence: number): void;
@@ -201,6 +203,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
       poke();
     }
     if (result.ready) claimer.request();
+    if (result.queued) claimer.requestQueued();
+    if (result.nextDue !== undefined) delayed(result.nextDue);
     claimer.others(result.others);
     if (result.fired) passOn();
     for (const { workflowID, topic } of result.messages)
@@ -237,6 +241,20 @@ export function createExecutor(options: ExecutorOptions): Executor {
       doubt();
       throw error;
     }
+  };
+
+  let wakeAt = Number.POSITIVE_INFINITY;
+  let stopAlarm = (): void => {};
+  /** The earliest: it asks what comes next. */
+  const delayed = (at: number): void => {
+    if (at >= wakeAt || stopped) return;
+    stopAlarm();
+    wakeAt = at;
+    stopAlarm = engine.clock.alarm(at, () => {
+      wakeAt = Number.POSITIVE_INFINITY;
+      if (options.observer) hints.queued();
+      else claimer.requestQueued();
+    });
   };
 
   const tellCancelled = (cancelled: TickResult['cancelled']): void => {
@@ -336,6 +354,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     poke,
     tickNow,
     doubt,
+    delayed,
     onHint,
     onCancelled,
     start: async () => {
@@ -357,6 +376,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       await atMost(engine.journal.drained(), HAND_OVER_MS);
       stopped = true;
       clearTimeout(timer);
+      stopAlarm();
       await atMost(Promise.all([ticking, waking]), end - performance.now());
       for (const activation of [...engine.activations.values()]) engine.gone(activation, 'handed over');
       engine.journal.close();

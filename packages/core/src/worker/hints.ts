@@ -2,6 +2,7 @@
 // and gathered per turn; a lost hint costs one tick, never a message.
 //
 //   pawl:{schema}            'r'       something became claimable
+//                            'q'       something waits in a queue
 //   pawl:{schema}:{number}   'w{id}'   look at this workflow
 //                            'c{fence} {id}'   this run of it was cancelled or moved
 
@@ -17,6 +18,8 @@ export interface Hints {
   ): Promise<void>;
   /** A parked or handed-over workflow became due. */
   ready(): void;
+  /** Something waits in a queue, and its process cannot take it. */
+  queued(): void;
   /** To the process that runs or waits for it. */
   tell(executor: number, workflowID: string): void;
   tellCancelled(executor: number, workflowID: string, fence: number): void;
@@ -27,6 +30,7 @@ export interface Hints {
 
 export interface HintHandlers {
   onReady: () => void;
+  onQueued: () => void;
   onWorkflow: (workflowID: string) => void;
   onCancelled: (workflowID: string, fence: number) => void;
 }
@@ -64,6 +68,7 @@ export function createHints(database: Database, handlers: HintHandlers): Hints {
         onLost,
         onMessage: (_channel, payload) => {
           if (payload === 'r') handlers.onReady();
+          else if (payload === 'q') handlers.onQueued();
           else if (payload.startsWith('c')) {
             const cut = payload.indexOf(' ');
             handlers.onCancelled(payload.slice(cut + 1), Number(payload.slice(1, cut)));
@@ -72,6 +77,7 @@ export function createHints(database: Database, handlers: HintHandlers): Hints {
       });
     },
     ready: () => post(everyone, 'r'),
+    queued: () => post(everyone, 'q'),
     tell: (executor, workflowID) => post(`${everyone}:${executor}`, `w${workflowID}`),
     tellCancelled: (executor, workflowID, fence) =>
       post(`${everyone}:${executor}`, `c${fence} ${workflowID}`),
