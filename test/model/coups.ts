@@ -31,7 +31,9 @@ export function pickCoup(schedule: Schedule, connections: Connections, callers: 
       await schedule.through(peer.tick());
       await schedule.pass(250);
     }
-    while (peer.next.length > 0 && connections.free) await schedule.through(peer.next.shift() as Task);
+    // What this puts there again comes in its turn: it may wait for one that only the schedule lets go on.
+    for (let left = peer.next.length; left > 0 && connections.free; left--)
+      await schedule.through(peer.next.shift() as Task);
     if (connections.free && peer.control === 0) await send(peer.claim(false));
     sleeper.paused = random.whole(0, 2);
     return true;

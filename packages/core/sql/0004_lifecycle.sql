@@ -254,6 +254,9 @@ BEGIN
     v_count := cardinality(v_ids);
     PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE;
   END LOOP;
+  -- What was started since is not locked, and not cancelled.
+  SELECT coalesce(array_agg(l.id), '{}') INTO v_ids
+  FROM (SELECT w.id FROM pawl.workflow w WHERE w.id = ANY (v_ids) ORDER BY w.id FOR NO KEY UPDATE) l;
   v_now := pawl.clock();
   RETURN QUERY
   WITH old AS (
@@ -284,7 +287,9 @@ LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_now timestamptz;
 BEGIN
-  PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (p_ids) ORDER BY w.id FOR NO KEY UPDATE;
+  -- What is started from here on is not locked, and does not exist yet for this call.
+  SELECT coalesce(array_agg(l.id), '{}') INTO p_ids
+  FROM (SELECT w.id FROM pawl.workflow w WHERE w.id = ANY (p_ids) ORDER BY w.id FOR NO KEY UPDATE) l;
   v_now := pawl.clock();
   RETURN QUERY
   WITH old AS (
