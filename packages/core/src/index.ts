@@ -12,12 +12,13 @@ export type {
   WorkflowList,
 } from './app/management.ts';
 export { Pawl } from './app/pawl.ts';
+export type { Queue, QueueInfo, QueueOptions } from './app/queues.ts';
 export type { JsonValue, WorkflowState, WorkflowStatus } from './app/status.ts';
 export { defineEvent, defineTopic, type EventKey, type Topic } from './app/topics.ts';
 export type { HookOptions, SendOptions } from './app/verbs.ts';
 export type { WorkflowHandle } from './app/handles.ts';
 export type { SqlClientLike } from './app/sql-client.ts';
-export type { RegisterOptions, StartParams, Workflow } from './app/workflows.ts';
+export type { RegisterOptions, StartParams, Workflow, WorkflowStart } from './app/workflows.ts';
 export type { Duration, Serializer } from './codec/index.ts';
 export type { DuplicatePolicy } from './engine/registry.ts';
 export type { Hook } from './engine/hooks.ts';

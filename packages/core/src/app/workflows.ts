@@ -11,11 +11,7 @@ import {
   startWithin,
   type StartRequest,
 } from '../engine/starts.ts';
-import {
-  ConfigurationError,
-  InStepError,
-  NotRegisteredError,
-} from '../errors/index.ts';
+import { ConfigurationError, InStepError, NotRegisteredError } from '../errors/index.ts';
 import { encodeAttributes } from './attributes.ts';
 import type { PawlCore } from './core.ts';
 import { createHandle, type WorkflowHandle } from './handles.ts';

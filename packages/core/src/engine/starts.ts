@@ -185,10 +185,7 @@ const ANYBODY: QueuedPart = {
 };
 
 /** Many starts from outside in one transaction: all are durable, or none. Whoever serves them claims them. */
-export async function startTogether(
-  host: EngineHost,
-  requests: readonly StartRequest[],
-): Promise<string[]> {
+export async function startTogether(host: EngineHost, requests: readonly StartRequest[]): Promise<string[]> {
   const starts = requests.map((request) =>
     startPart(
       { ...request, queued: request.queued ?? ANYBODY },

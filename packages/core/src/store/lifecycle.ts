@@ -2,7 +2,6 @@
 // takeover, tick. One round trip each.
 
 import { plainArray, textArray } from './arrays.ts';
-import { type Occupied, occupiedParams } from './queues.ts';
 import type { Lane, Queryable, TextRow } from './database.ts';
 import type { StepKind } from './operations.ts';
 
@@ -49,6 +48,21 @@ export interface Served {
   maxRecoveryAttempts: number;
 }
 
+/** What a process has in memory, by queue, and which queues it serves; undefined: all. */
+export interface Occupied {
+  queues: readonly string[] | undefined;
+  counts: ReadonlyMap<string, number>;
+}
+
+/** As three arguments: served queues, then names and counts of what is in memory. */
+export function occupiedParams({ queues, counts }: Occupied): (string | null)[] {
+  return [
+    queues === undefined ? null : textArray([...queues]),
+    textArray([...counts.keys()]),
+    plainArray([...counts.values()]),
+  ];
+}
+
 export interface ClaimOptions {
   executor: number;
   limit: number;
@@ -56,19 +70,19 @@ export interface ClaimOptions {
   anyVersion: boolean;
   /** Those that are blocked, and only those. */
   blocked: boolean;
-  occupied: Occupied;
+  /** Default: nothing, and every queue is served. */
+  occupied?: Occupied;
+  /** Called if more are due, for which this process has no slot of their queue. */
+  onFull?: () => void;
 }
 
+const NOTHING: Occupied = { queues: undefined, counts: new Map() };
 const JOURNAL_BYTES = 4_000_000;
 export const JOURNAL_COLUMNS =
   'workflow_id, header, input, step_id, kind, name, target, child_id, outcome, output, error, seq, attempts, deadline, completed';
 
-/** Claims due workflows and loads their journals; large journals take further pages. `full`: more are due, for which
- *  this process has no slot of their queue. */
-export async function claim(
-  lane: Lane,
-  options: ClaimOptions,
-): Promise<{ claimed: ClaimedWorkflow[]; full: boolean }> {
+/** Claims due workflows and loads their journals; large journals take further pages. */
+export async function claim(lane: Lane, options: ClaimOptions): Promise<ClaimedWorkflow[]> {
   const { served } = options;
   let rows = await lane.call(
     `SELECT ${JOURNAL_COLUMNS} FROM pawl.claim($1::text::bigint, $2::text::int, $3::text::text[], $4::text::text[], $5::text::int[], $6::text::boolean, $7::text::boolean, ${JOURNAL_BYTES}, $8::text::text[], $9::text::text[], $10::text::int[])`,
@@ -80,14 +94,14 @@ export async function claim(
       plainArray(served.map((s) => s.maxRecoveryAttempts)),
       String(options.anyVersion),
       String(options.blocked),
-      ...occupiedParams(options.occupied),
+      ...occupiedParams(options.occupied ?? NOTHING),
     ],
   );
-  const full = rows.some((row) => row[4] === 'full');
+  if (rows.some((row) => row[4] === 'full')) options.onFull?.();
   const claimed = new Map<string, ClaimedWorkflow>();
   for (;;) {
     const more = collect(rows, claimed);
-    if (more === undefined) return { claimed: [...claimed.values()], full };
+    if (more === undefined) return [...claimed.values()];
     rows = await lane.call(
       `SELECT ${JOURNAL_COLUMNS} FROM pawl.journal_page($1::text::text[], $2::text, $3::text::int, ${JOURNAL_BYTES})`,
       [textArray([...claimed.keys()]), more.workflowID, String(more.stepID)],

@@ -1,23 +1,15 @@
 // Queues: their definitions, and taking out what waits in them.
 
-import { plainArray, textArray } from './arrays.ts';
+import { textArray } from './arrays.ts';
 import type { Lane, Queryable } from './database.ts';
-import { type ClaimedWorkflow, collectClaimed, JOURNAL_COLUMNS, type Served } from './lifecycle.ts';
-
-/** What a process has in memory, by queue, and which queues it serves; undefined: all. */
-export interface Occupied {
-  queues: readonly string[] | undefined;
-  counts: ReadonlyMap<string, number>;
-}
-
-/** As three arguments: served queues, then names and counts of what is in memory. */
-export function occupiedParams({ queues, counts }: Occupied): (string | null)[] {
-  return [
-    queues === undefined ? null : textArray([...queues]),
-    textArray([...counts.keys()]),
-    plainArray([...counts.values()]),
-  ];
-}
+import {
+  type ClaimedWorkflow,
+  collectClaimed,
+  JOURNAL_COLUMNS,
+  type Occupied,
+  occupiedParams,
+  type Served,
+} from './lifecycle.ts';
 
 export interface DispatchOptions {
   executor: number;

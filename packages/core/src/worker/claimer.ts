@@ -3,8 +3,14 @@
 
 import type { Engine } from '../engine/engine.ts';
 import type { Lane } from '../store/database.ts';
-import { claim, type ClaimedWorkflow, keepTraces, type TraceOfRun } from '../store/lifecycle.ts';
-import { dispatch, type Occupied } from '../store/queues.ts';
+import {
+  claim,
+  type ClaimedWorkflow,
+  keepTraces,
+  type Occupied,
+  type TraceOfRun,
+} from '../store/lifecycle.ts';
+import { dispatch } from '../store/queues.ts';
 
 export interface Claimer {
   /** Something may be claimable. */
@@ -84,13 +90,15 @@ export function createClaimer(options: ClaimerOptions): Claimer {
     // Before what is ready: that may be blocked right away, and is not to be tried again.
     const blocked = includeBlocked;
     const { executor } = engine;
-    const { claimed, full } = await claim(lane, {
+    let full = false;
+    const claimed = await claim(lane, {
       executor,
       limit,
       served,
       anyVersion,
       blocked,
       occupied: occupied(),
+      onFull: () => (full = true),
     });
     // Nobody waits for it any more; it is handed back with the rest.
     if (stopped) return false;
