@@ -395,10 +395,3 @@ BEGIN
   WHERE w.id = p_id AND w.fence = p_fence AND w.status = 'PENDING';
   RETURN FOUND;
 END $$;
-
--- Makes a parked workflow due.
-CREATE FUNCTION pawl.rouse(p_id text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
-BEGIN
-  UPDATE pawl.workflow w SET wake_at = pawl.clock()
-  WHERE w.id = p_id AND w.status = 'PENDING' AND coalesce(w.owner, 0) = 0 AND w.blocked IS NULL;
-END $$;

@@ -201,3 +201,10 @@ BEGIN
 
   RETURN QUERY SELECT u.op, 'ready', NULL::text, NULL::text, NULL::text, NULL::float8 FROM unnest(v_ready) u(op);
 END $$;
+
+-- Makes a parked workflow due.
+CREATE FUNCTION pawl.rouse(p_id text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  UPDATE pawl.workflow w SET wake_at = pawl.clock()
+  WHERE w.id = p_id AND w.status = 'PENDING' AND coalesce(w.owner, 0) = 0 AND w.blocked IS NULL;
+END $$;

@@ -159,7 +159,7 @@ export function readQueued(params: QueuedParams): QueuedPart | undefined {
   };
 }
 
-export function checkPriority(priority: number | undefined): number | undefined {
+function checkPriority(priority: number | undefined): number | undefined {
   if (priority === undefined || (Number.isInteger(priority) && Math.abs(priority) < 2 ** 31)) return priority;
   throw new ValidationError(`priority must be a whole number of 32 bits, not ${String(priority)}.`);
 }

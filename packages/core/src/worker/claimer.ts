@@ -173,6 +173,7 @@ export function createClaimer(options: ClaimerOptions): Claimer {
       })
       .finally(() => {
         running = undefined;
+        if (again || queued) wake();
       });
   };
 

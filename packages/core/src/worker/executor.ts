@@ -21,7 +21,7 @@ import {
   type TickResult,
 } from '../store/executors.ts';
 import { classifyFault } from '../store/faults.ts';
-import { cancelNoticed, wake } from '../store/lifecycle.ts';
+import { cancelNoticed } from '../store/lifecycle.ts';
 import type { Aftermath } from '../store/operations.ts';
 import { schemaClass } from '../store/schema-name.ts';
 import { atMost } from './at-most.ts';
@@ -31,6 +31,8 @@ import type { Hints } from './hints.ts';
 import { reviewStranded } from './stranded.ts';
 import type { Sweeper } from './sweeper.ts';
 import { createTakeover } from './takeover.ts';
+import { createNextDue } from './next-due.ts';
+import { createWaker } from './waker.ts';
 import type { Watcher } from './watcher.ts';
 
 export interface ExecutorOptions {
@@ -86,14 +88,27 @@ export function createExecutor(options: ExecutorOptions): Executor {
     alone,
     lookAgain: () => poke(),
   });
+  const nextDue = createNextDue(engine.clock, () => {
+    if (options.observer) hints.queued();
+    else claimer.requestQueued();
+  });
+  const waker = createWaker({
+    lane,
+    onDue: () => {
+      claimer.request();
+      hints.ready();
+    },
+    onWoken: (executor, workflowID) => {
+      if (executor === engine.executor) onHint(workflowID);
+      else hints.tell(executor, workflowID);
+    },
+  });
   let armed = 0;
   let locked = false;
   let renewedAt = 0;
   let mustRenew = false;
   let timer: NodeJS.Timeout | undefined;
   let ticking: Promise<void> | undefined;
-  let waking: Promise<void> | undefined;
-  let wakeAgain = false;
   let stopped = true;
   /** What our row says that we serve. */
   let announced = engine.registry.served();
@@ -204,9 +219,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
     }
     if (result.ready) claimer.request();
     if (result.queued) claimer.requestQueued();
-    if (result.nextDue !== undefined) delayed(result.nextDue);
+    if (result.nextDue !== undefined) nextDue.set(result.nextDue);
     claimer.others(result.others);
-    if (result.fired) passOn();
+    if (result.fired) waker.request();
     for (const { workflowID, topic } of result.messages)
       engine.waits.poke(waitKeys.message(workflowID, topic));
     for (const id of result.results) engine.waits.poke(waitKeys.result(id));
@@ -243,20 +258,6 @@ export function createExecutor(options: ExecutorOptions): Executor {
     }
   };
 
-  let wakeAt = Number.POSITIVE_INFINITY;
-  let stopAlarm = (): void => {};
-  /** The earliest: it asks what comes next. */
-  const delayed = (at: number): void => {
-    if (at >= wakeAt || stopped) return;
-    stopAlarm();
-    wakeAt = at;
-    stopAlarm = engine.clock.alarm(at, () => {
-      wakeAt = Number.POSITIVE_INFINITY;
-      if (options.observer) hints.queued();
-      else claimer.requestQueued();
-    });
-  };
-
   const tellCancelled = (cancelled: TickResult['cancelled']): void => {
     const mine: string[] = [];
     for (const { workflowID, executor, fence } of cancelled) {
@@ -265,7 +266,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
         onCancelled(workflowID, fence);
       } else if (executor !== null) hints.tellCancelled(executor, workflowID, fence);
     }
-    if (cancelled.length > 0) passOn();
+    if (cancelled.length > 0) waker.request();
     if (mine.length > 0) cancelNoticed(lane, engine.executor, mine).catch(() => {});
   };
 
@@ -281,29 +282,6 @@ export function createExecutor(options: ExecutorOptions): Executor {
     await incarnate();
     while ((await release(lane, old, false)) > 0);
     claimer.request();
-  };
-
-  const passOn = (): void => {
-    wakeAgain = true;
-    waking ??= (async () => {
-      while (wakeAgain && !stopped) {
-        wakeAgain = false;
-        const woken = await wake(lane);
-        for (const { executor, workflowID } of woken) {
-          if (executor < 0) setTimeout(passOn, HELD_PAUSE_MS).unref();
-          else if (executor === 0) {
-            claimer.request();
-            hints.ready();
-          } else if (executor === engine.executor) onHint(workflowID);
-          else hints.tell(executor, workflowID);
-        }
-        if (woken.length >= 500) wakeAgain = true;
-      }
-    })()
-      .catch(() => {})
-      .finally(() => {
-        waking = undefined;
-      });
   };
 
   const pokeActivation = (workflowID: string): void => {
@@ -354,7 +332,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     poke,
     tickNow,
     doubt,
-    delayed,
+    delayed: (at) => nextDue.set(at),
     onHint,
     onCancelled,
     start: async () => {
@@ -376,8 +354,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
       await atMost(engine.journal.drained(), HAND_OVER_MS);
       stopped = true;
       clearTimeout(timer);
-      stopAlarm();
-      await atMost(Promise.all([ticking, waking]), end - performance.now());
+      nextDue.stop();
+      await atMost(Promise.all([ticking, waker.stop()]), end - performance.now());
       for (const activation of [...engine.activations.values()]) engine.gone(activation, 'handed over');
       engine.journal.close();
       if (options.observer) {
@@ -395,7 +373,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       await hints.close();
     },
     onAftermath: (aftermath) => {
-      if (aftermath.fired) passOn();
+      if (aftermath.fired) waker.request();
       if (aftermath.ready) {
         claimer.request();
         hints.ready();
@@ -407,5 +385,3 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
 const HAND_OVER_MS = 5000;
 const LEAST_HAND_OVER_MS = 1000;
-/** Somebody holds the row of a workflow that is to be woken. */
-const HELD_PAUSE_MS = 50;

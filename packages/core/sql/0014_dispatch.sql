@@ -1,0 +1,228 @@
+-- Taking workflows out of queues. Lock the queue, where it has limits that all processes share; look; take.
+
+-- What is delayed no longer: into its queue, behind those that are there; without a queue it is due. True for the latter.
+CREATE FUNCTION pawl.promote(p_limit integer) RETURNS boolean LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_now timestamptz := pawl.clock();
+  v_ids text[];
+BEGIN
+  SELECT array_agg(d.id ORDER BY d.wake_at, d.position) INTO v_ids FROM (
+    SELECT w.id, w.wake_at, w.position FROM pawl.workflow w WHERE w.status = 'DELAYED' AND w.wake_at <= v_now
+    ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) d;
+  IF v_ids IS NULL THEN
+    RETURN false;
+  END IF;
+  UPDATE pawl.workflow w
+  SET status = CASE WHEN w.queue_name IS NULL THEN 'PENDING' ELSE 'ENQUEUED' END,
+    wake_at = CASE WHEN w.queue_name IS NULL THEN v_now END, position = u.position, updated_at = v_now
+  FROM (SELECT i.id, nextval($q$pawl.queue_position$q$) AS position FROM unnest(v_ids) i(id)) u
+  WHERE w.id = u.id;
+  RETURN EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) AND w.queue_name IS NULL);
+END $$;
+
+-- How many of a queue may be begun now, whoever asks; NULL: no limit. The caller holds the queue's row, so that no
+-- other claim comes in between. p_next: when there will be more, if it is a matter of time.
+CREATE FUNCTION pawl.queue_room(q pawl.queue, p_now timestamptz, OUT room integer, OUT next_at timestamptz)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_recent integer;
+BEGIN
+  IF q.concurrency IS NOT NULL THEN
+    SELECT q.concurrency - count(*) INTO room FROM (
+      SELECT 1 FROM pawl.workflow w WHERE w.status = 'PENDING' AND w.queue_name = q.name LIMIT q.concurrency) h;
+  END IF;
+  IF q.rate_limit IS NOT NULL THEN
+    DELETE FROM pawl.queue_start s
+    WHERE s.queue_name = q.name AND s.at <= p_now - q.rate_period_ms * interval '1 millisecond';
+    SELECT sum(s.count), min(s.at) + q.rate_period_ms * interval '1 millisecond' INTO v_recent, next_at
+    FROM pawl.queue_start s WHERE s.queue_name = q.name;
+    room := least(room, q.rate_limit - coalesce(v_recent, 0));
+  END IF;
+  room := greatest(room, 0);
+END $$;
+
+-- The next p_limit of a queue that the caller serves, in the order in which they are to be begun, and locked: by rank
+-- and position; partitions in turn, each up to its own limit. The caller holds the queue's row if it has partitions.
+-- Rows that waited when the definition was another one come out too.
+CREATE FUNCTION pawl.queue_head(
+  q pawl.queue, p_limit integer, p_names text[], p_versions text[], p_any_version boolean
+) RETURNS text[] LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off AS $$
+DECLARE
+  v_ids text[];
+  v_keys text[];
+  v_each integer;
+  v_found text[];
+  v_last text;
+BEGIN
+  SELECT coalesce(array_agg(h.id), '{}') INTO v_ids FROM (
+    SELECT w.id FROM pawl.workflow w
+    WHERE w.status = 'ENQUEUED' AND w.queue_name = q.name AND w.partition_key IS NULL
+      AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
+        OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
+    ORDER BY w.rank, w.position LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) h;
+  p_limit := p_limit - cardinality(v_ids);
+  IF p_limit = 0 OR NOT q.partitioned AND (
+    SELECT true FROM pawl.workflow w WHERE w.status = 'ENQUEUED' AND w.queue_name = q.name AND w.partition_key > '' LIMIT 1
+  ) IS NULL THEN
+    RETURN v_ids;
+  END IF;
+
+  -- The partitions in which something waits, from where the last look ended, one probe of the index each.
+  WITH RECURSIVE key AS (
+    SELECT pawl.next_partition(q.name, q.partition_after) AS key, 1 AS n
+    UNION ALL
+    SELECT pawl.next_partition(q.name, k.key), k.n + 1 FROM key k WHERE k.key IS NOT NULL AND k.n < 500
+  ), wrapped AS (
+    SELECT pawl.next_partition(q.name, '') AS key, 1 AS n
+    UNION ALL
+    SELECT pawl.next_partition(q.name, k.key), k.n + 1 FROM wrapped k WHERE k.key <= q.partition_after AND k.n < 500
+  )
+  SELECT array_agg(a.key ORDER BY a.part, a.n) INTO v_keys FROM (
+    SELECT k.key, 0 AS part, k.n FROM key k WHERE k.key IS NOT NULL
+    UNION ALL SELECT k.key, 1, k.n FROM wrapped k WHERE k.key <= q.partition_after LIMIT 500) a;
+  IF v_keys IS NULL THEN
+    RETURN v_ids;
+  END IF;
+  v_each := ceil(p_limit::float8 / cardinality(v_keys));
+  SELECT array_agg(c.id ORDER BY c.turn, c.n) INTO v_found FROM (
+    SELECT h.id, h.turn, k.n
+    FROM unnest(v_keys) WITH ORDINALITY k(key, n)
+    CROSS JOIN LATERAL (
+      SELECT greatest(0, least(v_each, q.partition_concurrency - (
+        SELECT count(*) FROM (
+          SELECT 1 FROM pawl.workflow w WHERE w.status = 'PENDING' AND w.queue_name = q.name AND w.partition_key = k.key
+          LIMIT q.partition_concurrency) p)))::integer AS room OFFSET 0) r
+    CROSS JOIN LATERAL (
+      SELECT w.id, row_number() OVER (ORDER BY w.rank, w.position) AS turn FROM pawl.workflow w
+      WHERE w.status = 'ENQUEUED' AND w.queue_name = q.name AND w.partition_key = k.key
+        AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
+          OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
+      ORDER BY w.rank, w.position LIMIT r.room) h
+    ORDER BY h.turn, k.n LIMIT p_limit) c;
+  SELECT coalesce(array_agg(l.id ORDER BY f.n), '{}'), (array_agg(l.partition_key ORDER BY f.n DESC))[1] INTO v_found, v_last
+  FROM unnest(v_found) WITH ORDINALITY f(id, n)
+  CROSS JOIN LATERAL (
+    SELECT w.id, w.partition_key FROM pawl.workflow w WHERE w.id = f.id AND (w.status = 'ENQUEUED') IS TRUE
+    FOR NO KEY UPDATE SKIP LOCKED) l;
+  UPDATE pawl.queue t SET partition_after = coalesce(v_last, v_keys[cardinality(v_keys)])
+  WHERE t.name = q.name AND t.partition_after <> coalesce(v_last, v_keys[cardinality(v_keys)]);
+  RETURN v_ids || v_found;
+END $$;
+
+-- The next key after one, of those in which something waits.
+CREATE FUNCTION pawl.next_partition(p_queue text, p_after text) RETURNS text LANGUAGE sql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+  SELECT w.partition_key FROM pawl.workflow w
+  WHERE w.status = 'ENQUEUED' AND w.queue_name = p_queue AND w.partition_key > p_after ORDER BY w.partition_key LIMIT 1
+$$;
+
+-- Takes up to p_limit workflows out of the queues that a process serves (p_queues; NULL: all), beginning with the one
+-- after p_first, so that each has its turn. b: how many of a queue it has in memory. Rows beside the workflows, by kind:
+--   due    something without a queue is due now        again   there is more for this process
+--   left   there is more, but not for this process     later   when a rate limit allows the next one
+CREATE FUNCTION pawl.dispatch(
+  p_executor bigint, p_limit integer, p_names text[], p_versions text[], p_any_version boolean,
+  p_queues text[], b_queues text[], b_counts integer[], p_first text
+) RETURNS TABLE (workflow_id text, header text, input text, step_id integer, kind text, name text, target text,
+  child_id text, outcome text, output text, error text, seq integer, attempts integer, deadline float8, completed boolean)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_now timestamptz;
+  v_queues text[];
+  v_share integer;
+  v_left integer := p_limit;
+  v_mine integer;
+  v_room record;
+  v_ids text[];
+  v_all text[] := '{}';
+  v_again text[] := '{}';
+  v_others text[] := '{}';
+  v_later timestamptz;
+  q pawl.queue;
+BEGIN
+  PERFORM 1 FROM pawl.executor e WHERE e.number = p_executor AND e.gone_at IS NULL FOR KEY SHARE SKIP LOCKED;
+  IF NOT FOUND AND EXISTS (SELECT 1 FROM pawl.executor e WHERE e.number = p_executor) THEN
+    RETURN;
+  END IF;
+  kind := 'due';
+  IF pawl.promote(500) THEN
+    RETURN NEXT;
+  END IF;
+  SELECT array_agg(i.name) INTO v_queues FROM pawl.queue i
+  WHERE NOT i.paused
+    AND (SELECT true FROM pawl.workflow w WHERE w.status = 'ENQUEUED' AND w.queue_name = i.name LIMIT 1);
+  IF v_queues IS NULL THEN
+    RETURN;
+  END IF;
+  -- In the order of the names, whatever order they are served in.
+  PERFORM 1 FROM pawl.queue i
+  WHERE i.name = ANY (v_queues) AND (i.concurrency IS NOT NULL OR i.rate_limit IS NOT NULL OR i.partitioned
+    OR i.partition_concurrency IS NOT NULL)
+  ORDER BY i.name FOR NO KEY UPDATE;
+  v_now := pawl.clock();
+  v_share := ceil(p_limit::float8 / cardinality(v_queues));
+
+  FOR q IN SELECT * FROM pawl.queue i WHERE i.name = ANY (v_queues) AND NOT i.paused ORDER BY i.name <= p_first, i.name LOOP
+    IF q.name <> ALL (p_queues) THEN
+      v_others := v_others || q.name;
+      CONTINUE;
+    END IF;
+    SELECT NULL::integer AS room, NULL::timestamptz AS next_at INTO v_room;
+    IF q.concurrency IS NOT NULL OR q.rate_limit IS NOT NULL THEN
+      SELECT * INTO v_room FROM pawl.queue_room(q, v_now);
+    END IF;
+    v_mine := greatest(0, least(v_left, v_share, q.worker_concurrency - coalesce(
+      (SELECT b.count FROM unnest(b_queues, b_counts) b(name, count) WHERE b.name = q.name), 0)));
+    v_ids := '{}';
+    IF least(v_mine, v_room.room) > 0 THEN
+      v_ids := pawl.queue_head(q, least(v_mine, v_room.room), p_names, p_versions, p_any_version);
+    END IF;
+    v_all := v_all || v_ids;
+    v_left := v_left - cardinality(v_ids);
+    IF cardinality(v_ids) < coalesce(v_room.room, v_mine + 1) THEN
+      IF cardinality(v_ids) = v_mine AND v_mine > 0 THEN
+        v_again := v_again || q.name;
+      ELSE
+        v_others := v_others || q.name;
+      END IF;
+    END IF;
+    IF q.rate_limit IS NOT NULL AND cardinality(v_ids) > 0 THEN
+      INSERT INTO pawl.queue_start (queue_name, at, count) VALUES (q.name, v_now, cardinality(v_ids));
+    END IF;
+    IF q.rate_limit IS NOT NULL AND cardinality(v_ids) = v_room.room THEN
+      v_later := least(v_later, coalesce(v_room.next_at, v_now + q.rate_period_ms * interval '1 millisecond'));
+    END IF;
+  END LOOP;
+
+  IF v_all <> '{}' THEN
+    UPDATE pawl.workflow w
+    SET status = 'PENDING', owner = p_executor, fence = w.fence + 1, updated_at = v_now, started_at = v_now,
+      version = coalesce(w.version, (SELECT r.version FROM unnest(p_names, p_versions) r(name, version) WHERE r.name = w.name LIMIT 1)),
+      deadline = coalesce(w.deadline, v_now + w.timeout_ms * interval '1 millisecond')
+    WHERE w.id = ANY (v_all);
+    RETURN QUERY
+    SELECT w.id, pawl.claim_header(w, v_now), w.input, NULL::integer, 'workflow', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer,
+      NULL::integer, NULL::float8, true
+    FROM unnest(v_all) WITH ORDINALITY u(id, n) JOIN pawl.workflow w ON w.id = u.id ORDER BY u.n;
+  END IF;
+  workflow_id := NULL; header := NULL; input := NULL;
+  FOREACH kind IN ARRAY '{again,left}'::text[] LOOP
+    IF (SELECT true FROM unnest(CASE kind WHEN 'again' THEN v_again ELSE v_others END) u(name)
+      CROSS JOIN LATERAL (SELECT 1 FROM pawl.workflow w WHERE w.status = 'ENQUEUED' AND w.queue_name = u.name LIMIT 1) l LIMIT 1)
+    THEN
+      RETURN NEXT;
+    END IF;
+  END LOOP;
+  IF v_later IS NOT NULL THEN
+    kind := 'later'; deadline := pawl.epoch_ms(v_later);
+    RETURN NEXT;
+  END IF;
+END $$;
+
+-- What a run begins with, beside its input and its journal.
+CREATE FUNCTION pawl.claim_header(w pawl.workflow, p_now timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT json_build_object('name', w.name, 'fence', w.fence, 'nonce', w.nonce, 'attempts', w.attempts,
+    'deadline', pawl.epoch_ms(w.deadline), 'user', w.auth_user, 'roles', w.auth_roles, 'trace', w.trace_context,
+    'queue', w.queue_name, 'startedAt', pawl.epoch_ms(w.started_at), 'rerun', w.started_at < p_now)::text
+$$;
