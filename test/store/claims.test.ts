@@ -46,6 +46,7 @@ describeEachDriver('a claim', { pooler: true }, (driver) => {
       roles: null,
       trace: null,
       startedAt: expect.any(Number),
+      queue: null,
       rerun: false,
       journal: [],
     });
