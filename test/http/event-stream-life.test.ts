@@ -206,7 +206,10 @@ describe('on a server', () => {
     await pawl.startWorkflow('counting', { workflowID: 'silent' })(1);
     const createdAt = (await pawl.getWorkflowStatus('silent'))?.createdAt ?? 0;
     const gone = new AbortController();
-    const options = { workflowID: 'silent', createdAt, after: 0, closed: gone.signal, heartbeatMs: 5 };
+    const options = {
+      ...{ workflowID: 'silent', createdAt, feed: 'event' as const, key: '', after: 0 },
+      ...{ closed: gone.signal, heartbeatMs: 5 },
+    };
     const heard: string[] = [];
     for await (const text of eventStream(pawl, options)) {
       heard.push(text);

@@ -152,7 +152,7 @@ const calls: [string, () => { before?: string; call: string; answers?: number }]
   [
     'a look of 50 streams of callers',
     () => ({
-      call: `SELECT * FROM pawl.watch(99, true, '{}', '{}', '{}', ${fifty(`'sleeper-' || n`)}, ${fifty('0')})`,
+      call: `SELECT * FROM pawl.watch(99, true, '{}', '{}', '{}', ${fifty(`'sleeper-' || n`)}, ${fifty(`''::text`)}, ${fifty('0')})`,
     }),
   ],
   [

@@ -98,6 +98,13 @@ describeEachDriver('round trips', { retry: 3 }, (driver) => {
     ['runStep', 1, () => pawl.runStep(() => 'done')],
     ['runStep that throws', 1, () => pawl.runStep(() => Promise.reject(new Error('no'))).catch(() => {})],
     ['setEvent', 1, () => pawl.setEvent('key', 1)],
+    ['writeStream', 1, () => pawl.writeStream('key', 1)],
+    ['closeStream', 1, () => pawl.closeStream('other')],
+    [
+      'ten writeStream at once',
+      1,
+      () => Promise.all(Array.from({ length: 10 }, (_, i) => pawl.writeStream('many', i))),
+    ],
     ['now', 1, () => pawl.now()],
     ['randomUUID', 1, () => pawl.randomUUID()],
     ['createHook', 1, () => pawl.createHook('approval')],

@@ -139,8 +139,9 @@ CREATE TABLE pawl.event (
 -- A stream reads on from the last event that its client saw.
 CREATE INDEX event_order ON pawl.event (workflow_id, seq);
 
--- Who waits for a result (kind 'r', key ''), an event (kind 'e'), or any event and the end (kind 's', key '', a
--- stream): a workflow, or an executor on behalf of callers. `fired` is set under the target's lock; `wake` then passes it on under the waiter's.
+-- Who waits for a result (kind 'r', key ''), an event (kind 'e'), or follows: what comes of a stream and the end (kind
+-- 's'), with key '' any event and the end. A workflow, or an executor on behalf of callers. `fired` is set under the
+-- target's lock; `wake` then passes it on under the waiter's.
 CREATE TABLE pawl.waiter (
   target          text COLLATE "C" NOT NULL,
   kind            text COLLATE "C" NOT NULL,

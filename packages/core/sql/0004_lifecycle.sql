@@ -173,9 +173,11 @@ BEGIN
 END $$;
 
 -- What callers outside workflows wait for: answers what is there, and (p_register) leaves a waiter for the rest.
--- Streams (s) are told that there is something after the last event they know, with that event as the key.
+-- Who follows (s) is told, in `output`, that there is something after what it knows: the last event, with a key the last
+-- offset of that stream. NULL: it knows no such workflow, and waits for its start.
 CREATE FUNCTION pawl.watch(
-  p_executor bigint, p_register boolean, r_ids text[], e_ids text[], e_keys text[], s_ids text[], s_after integer[])
+  p_executor bigint, p_register boolean, r_ids text[], e_ids text[], e_keys text[], s_ids text[], s_keys text[],
+  s_after integer[])
 RETURNS TABLE (kind text, id text, key text, status text, output text, error text)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
@@ -184,7 +186,7 @@ BEGIN
     INSERT INTO pawl.waiter (target, kind, key, executor)
     SELECT u.id, u.kind, u.key, p_executor
     FROM (SELECT i.id, 'r' AS kind, '' AS key FROM unnest(r_ids) i(id)
-          UNION SELECT i.id, 's', '' FROM unnest(s_ids) i(id)
+          UNION SELECT i.id, 's', i.key FROM unnest(s_ids, s_keys) i(id, key)
           UNION SELECT i.id, 'e', i.key FROM unnest(e_ids, e_keys) i(id, key)) u
     JOIN pawl.workflow w ON w.id = u.id
     WHERE CASE u.kind
@@ -207,12 +209,16 @@ BEGIN
   JOIN LATERAL (SELECT i.value FROM pawl.event i WHERE i.workflow_id = u.id AND i.key = u.key
                 ORDER BY i.seq DESC LIMIT 1) e ON true;
   RETURN QUERY
-  SELECT 's', u.id, u.after::text, coalesce(w.status, ''), NULL::text, NULL::text
-  FROM unnest(s_ids, s_after) u(id, after)
+  SELECT 's', u.id, u.key, coalesce(w.status, ''), u.after::text, NULL::text
+  FROM unnest(s_ids, s_keys, s_after) u(id, key, after)
   LEFT JOIN pawl.workflow w ON w.id = u.id AND w.status <> 'RESERVED'
-  WHERE w.id IS NULL OR w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+  WHERE (w.id IS NULL) = (u.after IS NOT NULL)
+    OR w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
     -- Not EXISTS, which may be planned as a join with all events.
-    OR (SELECT true FROM pawl.event i WHERE i.workflow_id = u.id AND i.seq > u.after LIMIT 1);
+    OR CASE u.key
+      WHEN '' THEN (SELECT true FROM pawl.event i WHERE i.workflow_id = u.id AND i.seq > u.after LIMIT 1)
+      ELSE (SELECT i.position > u.after OR i.closed FROM pawl.stream i WHERE i.workflow_id = u.id AND i.key = u.key
+            ORDER BY i.position DESC LIMIT 1) END;
 END $$;
 
 -- Callers who gave up. One whose waiter is being fired needs no deleting: that is done when it is passed on.
@@ -345,13 +351,17 @@ BEGIN
     outcome, child_id, output, error)
   SELECT p_new, s.step_id, 0, s.seq, s.attempts, s.started_at, s.completed_at, s.kind, s.name,
     -- What concerned itself concerns itself again.
-    CASE WHEN s.target = p_id AND s.kind IN ('send', 'getEvent', 'getResult') THEN p_new ELSE s.target END,
+    CASE WHEN s.target = p_id AND s.kind IN ('send', 'getEvent', 'getResult', 'readStream') THEN p_new ELSE s.target END,
     s.outcome, s.child_id, s.output, s.error
   FROM pawl.step s WHERE s.workflow_id = p_id AND s.step_id < p_step AND s.completed_at IS NOT NULL;
   INSERT INTO pawl.event (workflow_id, key, seq, created_at, value)
   SELECT p_new, e.key, e.seq, e.created_at, e.value
   FROM pawl.event e JOIN pawl.step s ON s.workflow_id = p_id AND s.seq = e.seq AND s.step_id < p_step
   WHERE e.workflow_id = p_id;
+  INSERT INTO pawl.stream (workflow_id, key, position, step_id, closed, created_at, value)
+  SELECT p_new, x.key, row_number() OVER (PARTITION BY x.key ORDER BY x.position) - 1, x.step_id, x.closed, x.created_at,
+    x.value
+  FROM pawl.stream x WHERE x.workflow_id = p_id AND x.step_id < p_step;
   -- Messages that the copied steps did not take are there for the fork, in their order.
   INSERT INTO pawl.message (destination, id, topic, created_at, sender, trace_context, body, error)
   SELECT p_new, m.id, m.topic, m.created_at, m.sender, m.trace_context, m.body, m.error
@@ -382,6 +392,7 @@ BEGIN
   DELETE FROM pawl.step s WHERE s.workflow_id = ANY (p_ids);
   DELETE FROM pawl.message m WHERE m.destination = ANY (p_ids);
   DELETE FROM pawl.event e WHERE e.workflow_id = ANY (p_ids);
+  DELETE FROM pawl.stream x WHERE x.workflow_id = ANY (p_ids);
   DELETE FROM pawl.hook h WHERE h.workflow_id = ANY (p_ids);
   RETURN QUERY DELETE FROM pawl.workflow w WHERE w.id = ANY (p_ids) RETURNING w.id, w.owner, w.fence;
 END $$;

@@ -8,7 +8,7 @@ BEGIN
   WHERE t.target = ANY (p_targets) AND NOT t.fired AND CASE t.kind
     WHEN 'r' THEN EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = t.target
       AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'))
-    ELSE EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = t.target AND e.key = t.key) END;
+    WHEN 'e' THEN EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = t.target AND e.key = t.key) END;
   RETURN FOUND;
 END $$;
 

@@ -15,6 +15,7 @@ export { Pawl } from './app/pawl.ts';
 export type { Queue, QueueInfo, QueueOptions } from './app/queues.ts';
 export type { JsonValue, WorkflowState, WorkflowStatus } from './app/status.ts';
 export { defineEvent, defineTopic, type EventKey, type Topic } from './app/topics.ts';
+export type { ReadStreamOptions } from './app/streams.ts';
 export type { HookOptions, SendOptions } from './app/verbs.ts';
 export type { WorkflowHandle } from './app/handles.ts';
 export type { SqlClientLike } from './app/sql-client.ts';

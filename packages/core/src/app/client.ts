@@ -9,6 +9,7 @@ import { setInternals } from './internals.ts';
 import { ManagementVerbs } from './management-verbs.ts';
 import { explainLaunch } from './launch-error.ts';
 import { startRuntime } from './runtime.ts';
+import { readStream, type ReadStreamOptions } from './streams.ts';
 import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
 import * as workflows from './workflows.ts';
@@ -141,5 +142,10 @@ export class PawlClient extends ManagementVerbs {
   ): Promise<T | null> {
     await this.connect();
     return verbs.getEvent(this.#core, workflowID, key, timeoutSeconds);
+  }
+
+  /** The values of a workflow's stream, from `offset` on, until it is closed or the workflow has ended. */
+  readStream<T>(workflowID: string, key: string, options?: ReadStreamOptions): AsyncIterable<T> {
+    return readStream<T>(this.#core, workflowID, key, options, () => this.connect());
   }
 }

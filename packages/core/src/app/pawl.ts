@@ -18,6 +18,8 @@ import { setInternals } from './internals.ts';
 import { ManagementVerbs } from './management-verbs.ts';
 import { explainLaunch } from './launch-error.ts';
 import { startRuntime } from './runtime.ts';
+import * as streams from './streams.ts';
+import type { ReadStreamOptions } from './streams.ts';
 import * as surroundings from './surroundings.ts';
 import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
@@ -310,6 +312,33 @@ export class Pawl extends ManagementVerbs {
   /** The next message to the running workflow, first in, first out per topic. null after `timeoutSeconds` (default 60). */
   recv<T>(topic?: string | Topic<T>, timeoutSeconds?: number): Promise<T | null> {
     return this.#core.observed(verbs.recv(this.#core, topic, timeoutSeconds));
+  }
+
+  /**
+   * Appends a value to a stream of the running workflow, exactly once: see `readStream`.
+   * @throws StreamClosedError after `closeStream(key)`
+   */
+  writeStream<T>(key: string, value: T): Promise<void> {
+    return this.#core.observed(streams.writeStream(this.#core, key, value));
+  }
+
+  /** Ends a stream of the running workflow: its readers end. A stream that is never closed ends with the workflow. */
+  closeStream(key: string): Promise<void> {
+    return this.#core.observed(streams.closeStream(this.#core, key));
+  }
+
+  /**
+   * The values of a workflow's stream, in order, from `offset` on: what is there, then what comes. Ends when the stream is
+   * closed or its workflow has ended, however. An id that nobody started yet is waited for. Inside a workflow each batch
+   * is recorded.
+   * @throws ValidationError for an id, key or offset that cannot be
+   * @throws NonExistentWorkflowError (the iteration) if the workflow is deleted meanwhile
+   * @throws NotLaunchedError (the iteration) when this Pawl shuts down
+   * @example
+   * for await (const token of pawl.readStream<string>(chatID, 'tokens', { offset: 12 })) process.stdout.write(token);
+   */
+  readStream<T>(workflowID: string, key: string, options?: ReadStreamOptions): AsyncIterable<T> {
+    return streams.readStream<T>(this.#core, workflowID, key, options);
   }
 
   /**

@@ -8,6 +8,7 @@ import type { Registry } from '../engine/registry.ts';
 import type { Scope } from '../engine/scope.ts';
 import { NotLaunchedError } from '../errors/index.ts';
 import type { Database, Lane } from '../store/database.ts';
+import { type Feed, type Page, type Reading, readPages } from '../store/feeds.ts';
 import { checkMigrated, migrate } from '../store/migrate.ts';
 import { countWaiting } from '../store/reading.ts';
 import type { Emitter } from '../telemetry/events.ts';
@@ -19,6 +20,7 @@ import { createExecutor, type Executor } from '../worker/executor.ts';
 import { createHints, type Hints } from '../worker/hints.ts';
 import { createSweeper } from '../worker/sweeper.ts';
 import { createWatcher, type Follower } from '../worker/watcher.ts';
+import { coalesce } from './coalesce.ts';
 import { createDatabase, type ResolvedConfig } from './config.ts';
 
 export interface Runtime {
@@ -31,8 +33,11 @@ export interface Runtime {
   outcome(workflowID: string): Awaiting<Outcome>;
   /** The value of an event, wherever it is set. */
   event(workflowID: string, key: string): Awaiting<string | null>;
-  /** Word of every event and of the end, wherever it runs; `news` also when this process stops. */
-  follow(workflowID: string, news: () => void): Follower;
+  /** Word of every event (key '') or of all that is written to a stream, and of the end, wherever it runs; and when
+   *  this process stops. */
+  follow(workflowID: string, key: string, news: (stopping?: true) => void): Follower;
+  /** What several readers ask for in the meantime goes with one query. */
+  readPage(feed: Feed, reading: Reading): Promise<Page>;
   /** How many callers wait for something or follow a workflow. */
   readonly waiting: number;
   /** Something was made claimable, or may be claimed by this process alone. */
@@ -143,6 +148,7 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
       else claimSoon();
     },
     onSlotFreed: () => claimer.slotFreed(),
+    onStream: (workflowID, key) => watcher.streamWritten(workflowID, key),
   });
   const claimSoon = (options?: { here: true }): void => {
     claimer.request();
@@ -214,6 +220,7 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
     );
   }
   const pending = new Set<(error: Error) => void>();
+  const pages = { event: pageReader(database, 'event'), stream: pageReader(database, 'stream') };
 
   return {
     database,
@@ -277,17 +284,19 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
       });
       return { promise, looked, abandon: () => unsubscribe() };
     },
-    follow: (workflowID, news) => {
-      const follower = watcher.follow(workflowID, news);
-      pending.add(news);
+    follow: (workflowID, key, news) => {
+      const follower = watcher.follow(workflowID, key, () => news());
+      const stopped = () => news(true);
+      pending.add(stopped);
       return {
         arm: follower.arm,
         end: () => {
           follower.end();
-          pending.delete(news);
+          pending.delete(stopped);
         },
       };
     },
+    readPage: (feed, reading) => pages[feed](reading),
     get waiting() {
       return pending.size;
     },
@@ -299,6 +308,17 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
       ended();
     },
   };
+}
+
+/** A read holds at most so many pages. */
+const PAGES_PER_READ = 32;
+
+function pageReader(database: Database, feed: Feed): (reading: Reading) => Promise<Page> {
+  return coalesce<Reading, Page>((readings) => readPages(database, feed, readings), {
+    maxItems: PAGES_PER_READ,
+    maxInFlight: 2,
+    mayBeOneItem: () => false,
+  });
 }
 
 /** What it sends is asked for by whoever comes first, on behalf of many. */

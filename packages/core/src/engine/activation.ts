@@ -43,6 +43,8 @@ export class Activation implements RunInfo {
   readonly queue: string | null;
   readonly delivery: Delivery;
   readonly waits = new Set<Wait>();
+  /** What reads streams for it. */
+  readonly reads = new Set<AbortController>();
   state: 'running' | 'ended' | 'cancelled' | 'dead' = 'running';
   /** The step that was called last; -1 before the first. */
   lastStepID = -1;
@@ -102,9 +104,7 @@ export class Activation implements RunInfo {
   /** The body is over; nobody listens to these any more. */
   abandonWaits(): void {
     this.#stopTimers();
-    const waits = [...this.waits];
-    this.waits.clear();
-    for (const wait of waits) wait.abandon(undefined);
+    this.#stopWaits(undefined);
   }
 
   /** Takes the next step id, at once: before the first await of the call. */
@@ -192,9 +192,7 @@ export class Activation implements RunInfo {
     this.state = 'cancelled';
     this.cancellation = reason;
     this.#stopTimers();
-    const waits = [...this.waits];
-    this.waits.clear();
-    for (const wait of waits) wait.abandon(reason);
+    this.#stopWaits(reason);
     this.#abort(reason);
   }
 
@@ -211,6 +209,13 @@ export class Activation implements RunInfo {
     const listeners = [...this.#abortListeners];
     this.#abortListeners.clear();
     for (const listener of listeners) listener(reason);
+  }
+
+  #stopWaits(reason: unknown): void {
+    const waits = [...this.waits];
+    this.waits.clear();
+    for (const wait of waits) wait.abandon(reason);
+    for (const read of this.reads) read.abort(reason);
   }
 
   #stopTimers(): void {

@@ -47,6 +47,7 @@ export interface EngineOptions {
   onQueued: (part: QueuedPart) => void;
   /** Something from a queue left this process. */
   onSlotFreed: () => void;
+  onStream: (workflowID: string, key: string) => void;
 }
 
 export interface Engine extends EngineHost {
@@ -242,6 +243,7 @@ export function createEngine(options: EngineOptions): Engine {
       waits.poke(waitKeys.event(workflowID, key));
       options.onEvent(workflowID, key, value);
     },
+    streamWritten: options.onStream,
     quiesce: async (graceMs) => {
       const end = performance.now() + graceMs;
       const busy = () => [...activations.values()].some((activation) => activation.running > 0);

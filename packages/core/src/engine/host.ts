@@ -59,4 +59,6 @@ export interface EngineHost {
   queued(part: QueuedPart): void;
   /** A value of an event is durable. */
   eventSet(workflowID: string, key: string, value: string | null): void;
+  /** An entry of a stream is durable. */
+  streamWritten(workflowID: string, key: string): void;
 }

@@ -364,6 +364,7 @@ function size(operation: JournalOperation): number {
     (operation.end?.output?.length ?? 0) +
     (operation.end?.error?.length ?? 0) +
     (operation.event?.value?.length ?? 0) +
+    (operation.entry?.value?.length ?? 0) +
     (operation.message?.body?.length ?? 0)
   );
 }

@@ -37,7 +37,8 @@ function onlyWaits(activation: Activation): boolean {
     activation.state !== 'running' ||
     activation.running > 0 ||
     activation.pending > 0 ||
-    activation.pausing > 0
+    activation.pausing > 0 ||
+    activation.reads.size > 0
   )
     return false;
   if (activation.waits.size === 0 || activation.delivery.replaying) return false;

@@ -22,6 +22,7 @@ export interface RecordOptions {
   /** Parts that stand or fall with the step. */
   start?: Operation['start'];
   event?: Operation['event'];
+  entry?: Operation['entry'];
   message?: Operation['message'];
   hook?: Operation['hook'];
   /** A function ran: its result is recorded even if the workflow was cancelled meanwhile. */
@@ -104,6 +105,7 @@ export function record(host: EngineHost, options: RecordOptions): void {
   };
   if (options.start !== undefined) operation.start = options.start;
   if (options.event !== undefined) operation.event = options.event;
+  if (options.entry !== undefined) operation.entry = options.entry;
   if (options.message !== undefined) operation.message = options.message;
   if (options.hook !== undefined) operation.hook = options.hook;
   host.journal.add(operation);

@@ -7,6 +7,7 @@ import {
   MaxStepRetriesError,
   NonDeterminismError,
   StepTimeoutError,
+  StreamClosedError,
   TimeoutError,
 } from './steps.ts';
 import {
@@ -45,6 +46,7 @@ export const errorCatalog: Readonly<Record<string, abstract new (...args: never[
   QueueDuplicatedError,
   SerializationError,
   StepTimeoutError,
+  StreamClosedError,
   TimeoutError,
   UnknownQueueError,
   ValidationError,

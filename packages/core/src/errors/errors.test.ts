@@ -20,6 +20,7 @@ const samples: Record<string, unknown[]> = {
   ConfigurationError: ['The pool is too small.'],
   DatabaseUnavailableError: ['Postgres did not answer.', { cause: new Error('ECONNREFUSED') }],
   HookRejectedError: ['approval', 'too expensive', 'wf-1'],
+  StreamClosedError: ['tokens', 'wf-1'],
   InStepError: ['sleep'],
   MaxRecoveryAttemptsExceededError: ['wf-1', 3],
   MaxStepRetriesError: ['charge', [new Error('declined')]],

@@ -9,6 +9,7 @@ export {
   NonDeterminismError,
   type OperationIdentity,
   StepTimeoutError,
+  StreamClosedError,
   TimeoutError,
 } from './steps.ts';
 export {

@@ -143,6 +143,33 @@ export class TimeoutError extends PawlError {
 }
 
 /**
+ * This workflow has closed the stream: nothing can be written behind its end. A run after a crash gets this error again.
+ *
+ * @example
+ * await pawl.closeStream('tokens');
+ * await pawl.writeStream('tokens', 'one more'); // rejects with StreamClosedError
+ */
+export class StreamClosedError extends PawlError {
+  static {
+    named(this, 'StreamClosedError');
+  }
+  readonly code = 'PAWL_STREAM_CLOSED';
+  readonly retryable = false;
+  readonly workflowID: string;
+  /** Of the stream. */
+  readonly key: string;
+
+  constructor(key: string, workflowID: string) {
+    super(
+      `Nothing was written to stream ${quote(key)}${ofWorkflow(workflowID)}: the workflow has closed it. ` +
+        `Call closeStream() behind the last value, or write to another key.`,
+    );
+    this.workflowID = workflowID;
+    this.key = key;
+  }
+}
+
+/**
  * Somebody rejected the hook (capability URL) that this workflow waits for in `recv()`.
  *
  * @example

@@ -16,7 +16,7 @@ import {
 } from '../store/http-requests.ts';
 import type { Emitter } from '../telemetry/events.ts';
 import { type Answer, storedHeaders } from './answer.ts';
-import { coalesce } from './coalesce.ts';
+import { coalesce } from '../app/coalesce.ts';
 import { leaseKeeper } from './lease-keeper.ts';
 import { waitingRequests } from './waiting-requests.ts';
 

@@ -5,8 +5,8 @@ import type { Pawl } from '../app/pawl.ts';
 import type { WorkflowState, WorkflowStatus } from '../app/status.ts';
 import type { EventKey } from '../app/topics.ts';
 import type { WorkflowHandle } from '../app/handles.ts';
-import { readEvent } from '../store/event-feed.ts';
-import { createBell } from './bell.ts';
+import { readEvent } from '../store/feeds.ts';
+import { createBell } from '../app/bell.ts';
 
 export type Outcome =
   | { readonly kind: 'value'; readonly value: unknown }

@@ -1,9 +1,11 @@
-// Owns the routes that show a workflow to its client: status, result, events, steps, and what is opt-in because it
+// Owns the routes that show a workflow to its client: status, result, events, streams, steps, and what is opt-in because it
 // changes something. A workflow that is not there and one that is not theirs look the same.
 // Never lists workflows: that is the dashboard's business.
+import { endOf } from '../app/follow.ts';
 import type { WorkflowStatus } from '../app/status.ts';
 import { checkName } from '../codec/index.ts';
 import { ConfigurationError, NonExistentWorkflowError } from '../errors/index.ts';
+import type { Feed } from '../store/feeds.ts';
 import { isNoneMatch } from './conditional.ts';
 import { digest } from './digest.ts';
 import { cursorOf, eventStream, pageOf } from './event-stream.ts';
@@ -80,6 +82,7 @@ export function workflowRoutes<Req>(
     route('GET', '/:id/result', 'read', result),
     route('GET', '/:id/events', 'read', events),
     route('GET', '/:id/events/:key', 'read', event),
+    route('GET', '/:id/streams/:key', 'read', stream),
     route('GET', '/:id/steps', 'read', steps),
   ];
   if (options.messages) {
@@ -169,14 +172,28 @@ export function workflowRoutes<Req>(
     return now === null || hasEnded(now.status) ? notFound(exchange) : pending(workflowID);
   }
 
-  async function events(exchange: Exchange<Req>, workflow: WorkflowStatus): Promise<Reply> {
-    const { workflowID, createdAt } = workflow;
+  function events(exchange: Exchange<Req>, workflow: WorkflowStatus): Promise<Reply> {
+    return serveFeed(exchange, workflow, 'event', '');
+  }
+
+  function stream(exchange: Exchange<Req>, workflow: WorkflowStatus, params: Params): Promise<Reply> {
+    return serveFeed(exchange, workflow, 'stream', params['key'] as string);
+  }
+
+  async function serveFeed(
+    exchange: Exchange<Req>,
+    { workflowID, createdAt }: WorkflowStatus,
+    feed: Feed,
+    key: string,
+  ): Promise<Reply> {
     const query = new URLSearchParams(splitTarget(exchange.originalUrl).query);
-    const { after, end } = cursorOf(exchange.incoming.headers['last-event-id'] as string | undefined, query);
-    if (end && hasEnded(workflow.status)) {
+    const lastID = exchange.incoming.headers['last-event-id'] as string | undefined;
+    const { after, end } = cursorOf(feed, lastID, query);
+    if (end) {
       // The client has seen the end. This status keeps an EventSource from connecting again, for ever.
-      const page = await pageOf(pawl, { workflowID, after });
-      if (page.events.length === 0) return { status: 204, headers: FRESH, body: undefined };
+      const page = await pageOf(pawl, { feed, workflowID, key, after });
+      if (page.entries.length === 0 && endOf(page) !== undefined)
+        return { status: 204, headers: FRESH, body: undefined };
     }
     return {
       status: 200,
@@ -186,7 +203,7 @@ export function workflowRoutes<Req>(
         'Cache-Control': 'no-store, no-transform',
         'X-Accel-Buffering': 'no',
       },
-      body: eventStream(pawl, { workflowID, createdAt, after, closed: closedSignal(exchange) }),
+      body: eventStream(pawl, { workflowID, createdAt, feed, key, after, closed: closedSignal(exchange) }),
     };
   }
 

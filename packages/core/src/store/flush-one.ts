@@ -15,8 +15,8 @@ export type OneAnswer = 'written' | 'fired' | 'refused';
 /** 'refused': nothing is written, the general flush has something to say. */
 export async function flushOne(lane: Lane, executor: number, operation: Operation): Promise<OneAnswer> {
   const { fenced, start, step, end } = operation;
-  if (operation.event || operation.message || operation.wait || operation.park || operation.hook)
-    return 'refused';
+  const { event, entry, message, wait, park, hook } = operation;
+  if (event || entry || message || wait || park || hook) return 'refused';
   if (start !== undefined) {
     if (fenced !== undefined || start.extra !== null || start.queued !== undefined) return 'refused';
     const { workflowID, nonce, fence, name, version, input, trace } = start;

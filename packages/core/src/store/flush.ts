@@ -49,6 +49,7 @@ const GROUPS = {
     'delay d',
     'extra t',
   ],
+  x: ['op i', 'wf t', 'key t', 'step i', 'value t', 'closed b'],
 } as const;
 /** Their columns may be shorter than that of the operations. */
 const FILLED = new Set<Group>(['s', 'n', 'm', 'q']);
@@ -127,7 +128,7 @@ function encode(
   const sources: string[] = [];
   const others: string[] = [];
   for (let op = 0; op < operations.length; op++) {
-    const { fenced, start, step, event, message, hook, end, wait, park } = operations[op] as Operation;
+    const { fenced, start, step, event, entry, message, hook, end, wait, park } = operations[op] as Operation;
     if (start) {
       if (careful) others.push(start.workflowID);
       const { workflowID, nonce, fence, name, version, input, queued } = start;
@@ -181,6 +182,7 @@ function encode(
     }
     if (hook) put(columns, 'h', [op, workflowID, hook.tokenHash, hook.topic, hook.ttlMs]);
     if (event) put(columns, 'e', [op, workflowID, event.key, seq, event.value, event.once]);
+    if (entry) put(columns, 'x', [op, workflowID, entry.key, stepID, entry.value, entry.closed]);
     if (wait) {
       if (wait.target !== null && wait.kind !== 'recv') others.push(wait.target);
       put(columns, 'w', [

@@ -211,21 +211,23 @@ export interface WatchOptions {
   register: boolean;
   results: readonly string[];
   events: readonly { workflowID: string; key: string }[];
-  streams: readonly { workflowID: string; after: number }[];
+  /** Who follows: key '' its events, any other a stream. `after` null: waits for its start. */
+  followed: readonly { workflowID: string; key: string; after: number | null }[];
 }
 
 /** Looks for results and events; `register` leaves a waiter for what is not there yet. */
 export async function watch(lane: Lane, options: WatchOptions): Promise<Watched[]> {
   const rows = await lane.call(
-    'SELECT kind, id, key, status, output, error FROM pawl.watch($1::text::bigint, $2::text::boolean, $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::int[])',
+    'SELECT kind, id, key, status, output, error FROM pawl.watch($1::text::bigint, $2::text::boolean, $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::text[], $8::text::int[])',
     [
       String(options.executor),
       String(options.register),
       textArray(options.results),
       textArray(options.events.map((e) => e.workflowID)),
       textArray(options.events.map((e) => e.key)),
-      textArray(options.streams.map((s) => s.workflowID)),
-      textArray(options.streams.map((s) => String(s.after))),
+      textArray(options.followed.map((f) => f.workflowID)),
+      textArray(options.followed.map((f) => f.key)),
+      plainArray(options.followed.map((f) => f.after)),
     ],
   );
   return rows.map(([kind, id, key, status, output, error]) => ({

@@ -19,6 +19,7 @@ export interface Answer {
     | 'duplicate' // starts in queues
     | 'missing' // messages
     | 'set' // events that may be set once
+    | 'closed' // what follows the end of a stream
     | 'wait'
     | 'value' // waits
     | 'ready'; // parks
@@ -81,7 +82,8 @@ export type StepKind =
   | 'patch'
   | 'createHook'
   | 'writeStream'
-  | 'closeStream';
+  | 'closeStream'
+  | 'readStream';
 
 /** `seq` of the fence null: an attempt that begins; else a completed step. */
 export interface StepPart {
@@ -102,6 +104,14 @@ interface EventPart {
   key: string;
   value: string | null;
   once: boolean;
+}
+
+/** Appended to a stream. */
+interface EntryPart {
+  key: string;
+  value: string | null;
+  /** No value, but the end of the stream. */
+  closed: boolean;
 }
 
 export interface MessagePart {
@@ -142,6 +152,7 @@ export interface Operation {
   start?: StartPart;
   step?: StepPart;
   event?: EventPart;
+  entry?: EntryPart;
   message?: MessagePart;
   hook?: HookPart;
   end?: EndPart;

@@ -200,5 +200,6 @@ function createStandIn(core: PawlCore): Engine {
     onEvent: nothing,
     onQueued: nothing,
     onSlotFreed: nothing,
+    onStream: nothing,
   });
 }

@@ -146,9 +146,9 @@ function isBusy({ engine }: Runtime): boolean {
   return false;
 }
 
-function rests({ state, running, pausing, pending, waits }: Activation): boolean {
+function rests({ state, running, pausing, pending, waits, reads }: Activation): boolean {
   if (state !== 'running') return state === 'cancelled';
-  if (running > 0 || pending > 0 || waits.size + pausing === 0) return false;
+  if (running > 0 || pending > 0 || waits.size + reads.size + pausing === 0) return false;
   for (const wait of waits) if (wait.state !== 'waiting') return false;
   return true;
 }

@@ -1,4 +1,4 @@
-// Callers outside workflows that wait for results and events of workflows, or follow all of their events. Looks are
+// Callers outside workflows that wait for results and events of workflows, or follow their events and streams. Looks are
 // gathered: one query for all that began to wait in a turn, one per tick for all that still do, one for what a hint
 // names. A waiter row only for what runs elsewhere; who gives up takes it back.
 
@@ -8,12 +8,14 @@ import { unwatch, watch, type Watched, type WatchKind } from '../store/lifecycle
 export interface Watcher {
   /** `found` is called once, when the result or (with a key) the event is there. */
   subscribe(workflowID: string, key: string | undefined, found: (watched: Watched) => void): Subscribed;
-  /** `news` is called once for each `arm`, when there may be something after the last event that was seen. */
-  follow(workflowID: string, news: () => void): Follower;
+  /** `news` is called once for each `arm`, when there may be something new: an event, or with a key, of that stream. */
+  follow(workflowID: string, key: string, news: () => void): Follower;
   /** Something happened to this workflow. */
   poke(workflowID: string): void;
   /** It set an event in this very process. */
   eventSet(workflowID: string): void;
+  /** It wrote to a stream in this very process. */
+  streamWritten(workflowID: string, key: string): void;
   /** It ended in this very process: nobody here needs to ask the database. */
   ended(workflowID: string, outcome: { status: string; output: string | null; error: string | null }): void;
   /** The fallback of the hints: looks for all, if there are any. */
@@ -29,8 +31,8 @@ interface Subscribed {
 }
 
 export interface Follower {
-  /** From now on, word of anything after this event, or of the end. */
-  arm(after: number): void;
+  /** From now on, word of anything after this event or offset, or of the end. null: of the start. */
+  arm(after: number | null): void;
   end(): void;
 }
 
@@ -39,7 +41,7 @@ interface Subscription {
   readonly kind: WatchKind;
   readonly key: string;
   /** Of one that follows. */
-  after: number;
+  after: number | null;
   armed: boolean;
   readonly found: (watched?: Watched) => void;
   readonly asked: () => void;
@@ -70,7 +72,7 @@ export function createWatcher(
   const look = async (ids: Iterable<string>, register: boolean): Promise<void> => {
     const results: string[] = [];
     const events = new Map<string, { workflowID: string; key: string }>();
-    const streams = new Map<string, { workflowID: string; after: number }>();
+    const followed = new Map<string, { workflowID: string; key: string; after: number | null }>();
     const asking: Subscription[] = [];
     for (const id of ids) {
       for (const subscription of byWorkflow.get(id) ?? []) {
@@ -78,7 +80,7 @@ export function createWatcher(
         if (!armed) continue;
         asking.push(subscription);
         if (register) registered.set(nameOf(subscription), subscription);
-        if (kind === 's') streams.set(`${id}\0${after}`, { workflowID: id, after });
+        if (kind === 's') followed.set(`${id}\0${key}\0${after}`, { workflowID: id, key, after });
         else if (kind === 'e') events.set(`${id}\0${key}`, { workflowID: id, key });
         else if (results.at(-1) !== id) results.push(id);
       }
@@ -89,7 +91,7 @@ export function createWatcher(
       register,
       results,
       events: [...events.values()],
-      streams: [...streams.values()],
+      followed: [...followed.values()],
     });
     for (const row of rows)
       for (const subscription of of(row.workflowID)) if (fits(subscription, row)) find(subscription, row);
@@ -145,9 +147,12 @@ export function createWatcher(
     subscription.found(watched);
   };
 
-  const tellFollowers = (workflowID: string): void => {
-    for (const subscription of of(workflowID))
-      if (subscription.kind === 's' && subscription.armed) find(subscription);
+  /** Without a key: all. */
+  const tellFollowers = (workflowID: string, about?: string): void => {
+    for (const subscription of of(workflowID)) {
+      const { kind, key, armed } = subscription;
+      if (kind === 's' && armed && (about ?? key) === key) find(subscription);
+    }
   };
 
   const add = (subscription: Subscription): void => {
@@ -190,9 +195,9 @@ export function createWatcher(
       scheduleLook(workflowID);
       return { looked, end: () => giveUp(subscription) };
     },
-    follow: (workflowID, news) => {
+    follow: (workflowID, key, news) => {
       const subscription: Subscription = {
-        ...{ workflowID, kind: 's', key: '', after: 0, armed: false },
+        ...{ workflowID, kind: 's', key, after: 0, armed: false },
         found: news,
         asked: () => {},
       };
@@ -210,7 +215,8 @@ export function createWatcher(
       tellFollowers(workflowID);
       if (of(workflowID).some(({ kind }) => kind !== 's')) scheduleLook(workflowID);
     },
-    eventSet: tellFollowers,
+    eventSet: (workflowID) => tellFollowers(workflowID, ''),
+    streamWritten: tellFollowers,
     ended: (workflowID, outcome) => {
       for (const subscription of of(workflowID)) {
         if (subscription.kind === 'r') find(subscription, { kind: 'r', workflowID, key: '', ...outcome });
@@ -229,5 +235,6 @@ export function createWatcher(
 const nameOf = ({ workflowID, kind, key }: Row): string => `${kind}\0${workflowID}\0${key}`;
 
 function fits({ kind, key, after, armed }: Subscription, row: Watched): boolean {
-  return kind === row.kind && (kind === 's' ? armed && String(after) === row.key : key === row.key);
+  if (kind !== row.kind || key !== row.key) return false;
+  return kind !== 's' || (armed && (after === null ? null : String(after)) === row.output);
 }

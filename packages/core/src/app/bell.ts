@@ -4,8 +4,8 @@
 export interface Bell {
   /** Wakes who waits, or who waits next. */
   readonly ring: () => void;
-  /** Resolves with true at the next ring, with false once the time is over. Leaves no timer behind. */
-  wait(ms: number): Promise<boolean>;
+  /** Resolves with true at the next ring, with false once the time is over, if there is one. Leaves no timer behind. */
+  wait(ms?: number): Promise<boolean>;
 }
 
 export function createBell(): Bell {
@@ -18,7 +18,7 @@ export function createBell(): Bell {
     },
     wait: (ms) =>
       new Promise<boolean>((resolve) => {
-        const timer = setTimeout(() => wake(false), rung ? 0 : ms);
+        const timer = rung || ms === undefined ? undefined : setTimeout(() => wake(false), ms);
         wake = (by) => {
           clearTimeout(timer);
           wake = () => {};
