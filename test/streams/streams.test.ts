@@ -229,7 +229,7 @@ describeEachDriver('a stream', (driver) => {
     expect(runtime.waiting).toBe(before);
     const reader = pawl.readStream(workflowID, 'key', { offset: 5 })[Symbol.asyncIterator]();
     const next = reader.next();
-    expect(runtime.waiting).toBe(before + 1);
+    await becomes(() => runtime.waiting === before + 1);
     await reader.return?.();
     expect(await next).toEqual({ done: true, value: undefined });
     expect(await reader.next()).toEqual({ done: true, value: undefined });
