@@ -1,4 +1,4 @@
--- The parts of a flush that wait: first looks, deadlines, parking.
+-- The parts of a flush that wait: first looks, deadlines, parking; and the looks of those who wait outside workflows.
 
 -- Targets that were unknown at the look, so not locked: they may have been started, and may have ended, before they
 -- were. True if a waiter of theirs has what it waits for.
@@ -207,4 +207,70 @@ CREATE FUNCTION pawl.rouse(p_id text) RETURNS void LANGUAGE plpgsql VOLATILE AS 
 BEGIN
   UPDATE pawl.workflow w SET wake_at = pawl.clock()
   WHERE w.id = p_id AND w.status = 'PENDING' AND coalesce(w.owner, 0) = 0 AND w.blocked IS NULL;
+END $$;
+
+-- What callers outside workflows wait for: answers what is there, and (p_register) leaves a waiter for the rest.
+-- Who follows (s) is told, in `output`, that there is something after what it knows: the last event, with a key the last
+-- offset of that stream. NULL: it knows no such workflow, and waits for its start.
+CREATE FUNCTION pawl.watch(
+  p_executor bigint, p_register boolean, r_ids text[], e_ids text[], e_keys text[], s_ids text[], s_keys text[],
+  s_after integer[])
+RETURNS TABLE (kind text, id text, key text, status text, output text, error text)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+  IF p_register THEN
+    PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (r_ids || e_ids || s_ids) ORDER BY w.id FOR NO KEY UPDATE;
+    INSERT INTO pawl.waiter (target, kind, key, executor)
+    SELECT u.id, u.kind, u.key, p_executor
+    FROM (SELECT i.id, 'r' AS kind, '' AS key FROM unnest(r_ids) i(id)
+          UNION SELECT i.id, 's', i.key FROM unnest(s_ids, s_keys) i(id, key)
+          UNION SELECT i.id, 'e', i.key FROM unnest(e_ids, e_keys) i(id, key)) u
+    JOIN pawl.workflow w ON w.id = u.id
+    WHERE CASE u.kind
+      WHEN 'e' THEN NOT EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = u.id AND e.key = u.key)
+      ELSE w.status NOT IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') END
+    ORDER BY u.id, u.kind, u.key
+    ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+      UPDATE pawl.workflow w SET watched = true WHERE w.id = ANY (r_ids || e_ids || s_ids) AND NOT w.watched;
+    END IF;
+  END IF;
+  RETURN QUERY
+  SELECT 'r', w.id, '', w.status, w.output, w.error
+  FROM unnest(r_ids) u(id)
+  JOIN pawl.workflow w ON w.id = u.id
+    AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED');
+  RETURN QUERY
+  SELECT 'e', u.id, u.key, '', e.value, NULL::text
+  FROM unnest(e_ids, e_keys) u(id, key)
+  JOIN LATERAL (SELECT i.value FROM pawl.event i WHERE i.workflow_id = u.id AND i.key = u.key
+                ORDER BY i.seq DESC LIMIT 1) e ON true;
+  RETURN QUERY
+  SELECT 's', u.id, u.key, coalesce(w.status, ''), u.after::text, NULL::text
+  FROM unnest(s_ids, s_keys, s_after) u(id, key, after)
+  LEFT JOIN pawl.workflow w ON w.id = u.id AND w.status <> 'RESERVED'
+  WHERE (w.id IS NULL) = (u.after IS NOT NULL)
+    OR w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+    -- Not EXISTS, which may be planned as a join with all events.
+    OR CASE u.key
+      WHEN '' THEN (SELECT true FROM pawl.event i WHERE i.workflow_id = u.id AND i.seq > u.after LIMIT 1)
+      ELSE (SELECT i.position > u.after OR i.closed FROM pawl.stream i WHERE i.workflow_id = u.id AND i.key = u.key
+            ORDER BY i.position DESC LIMIT 1) END;
+END $$;
+
+-- Callers who gave up. One whose waiter is being fired needs no deleting: that is done when it is passed on.
+CREATE FUNCTION pawl.unwatch(p_executor bigint, p_ids text[], p_kinds text[], p_keys text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  v_old pawl.waiter[];
+BEGIN
+  SELECT coalesce(array_agg(o), '{}') INTO v_old FROM (
+    SELECT t.* FROM unnest(p_ids, p_kinds, p_keys) u(id, kind, key)
+    -- OFFSET 0: by the key of each, not all waiters of callers first, of which the planner expects few.
+    CROSS JOIN LATERAL (
+      SELECT * FROM pawl.waiter i WHERE i.target = u.id AND i.kind = u.kind AND i.key = u.key AND i.workflow_id = ''
+        AND i.executor = p_executor OFFSET 0 FOR UPDATE SKIP LOCKED) t) o;
+  DELETE FROM pawl.waiter t USING unnest(v_old) o
+  WHERE t.target = o.target AND t.kind = o.kind AND t.key = o.key AND t.workflow_id = o.workflow_id
+    AND t.executor = o.executor;
 END $$;
