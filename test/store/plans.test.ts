@@ -70,6 +70,9 @@ async function fill(on: pg.Client, count: number): Promise<void> {
   for (const name of names) await copyWorkflow(query, { from: name, prefix: name, count });
   await query(`INSERT INTO pawl.waiter (target, kind, key, workflow_id)
     SELECT 'nobody', 'e', 'key', 'getter-' || n FROM generate_series(1, ${count}) n`);
+  // Long streams of the first fifty.
+  await query(`INSERT INTO pawl.stream (workflow_id, key, position, step_id, closed, created_at, value)
+    SELECT 'sleeper-' || 1 + n % 50, 'key', n / 50, n / 50, false, now(), '1' FROM generate_series(0, ${count - 1}) n`);
 }
 
 afterAll(async () => {
@@ -153,6 +156,23 @@ const calls: [string, () => { before?: string; call: string; answers?: number }]
     'a look of 50 streams of callers',
     () => ({
       call: `SELECT * FROM pawl.watch(99, true, '{}', '{}', '{}', ${fifty(`'sleeper-' || n`)}, ${fifty(`''::text`)}, ${fifty('0')})`,
+    }),
+  ],
+  [
+    'a look of 50 readers of streams',
+    () => ({
+      call: `SELECT * FROM pawl.watch(99, true, '{}', '{}', '{}', ${fifty(`'sleeper-' || n`)}, ${fifty(`'key'::text`)},
+        ${fifty('100000')})`,
+      answers: 0,
+    }),
+  ],
+  [
+    '50 entries of streams, sent once more',
+    () => ({
+      call: `SELECT * FROM pawl.flush(99, true, NULL, ${fencedFifty},
+        x_op => ${fifty('n')}, x_wf => ${fifty(`'sleeper-' || n`)}, x_key => ${fifty(`'key'::text`)},
+        x_step => ${fifty('9')}, x_value => ${fifty(`'1'::text`)}, x_closed => ${fifty('false')})`,
+      answers: 0,
     }),
   ],
   [

@@ -37,8 +37,10 @@ BEGIN
         PARTITION BY u.wf, u.key ORDER BY u.op ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), false) AS late
     FROM unnest(x_op, x_wf, x_key, x_step, x_value, x_closed) u(op, wf, key, step, value, closed)
     JOIN last l ON l.wf = u.wf AND l.key = u.key
-    WHERE u.op <> ALL (p_bad) AND (NOT p_careful OR NOT EXISTS (
-      SELECT 1 FROM pawl.step s WHERE s.workflow_id = u.wf AND s.step_id = u.step AND s.completed_at IS NOT NULL))
+    -- Not EXISTS, for which all steps may be hashed.
+    WHERE u.op <> ALL (p_bad) AND (NOT p_careful OR (
+      SELECT true FROM pawl.step s WHERE s.workflow_id = u.wf AND s.step_id = u.step AND s.completed_at IS NOT NULL
+      LIMIT 1) IS NULL)
   ), written AS (
     INSERT INTO pawl.stream (workflow_id, key, position, step_id, closed, created_at, value)
     SELECT g.wf, g.key, coalesce(g.last, -1) + row_number() OVER (PARTITION BY g.wf, g.key ORDER BY g.op),
