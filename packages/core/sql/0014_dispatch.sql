@@ -60,7 +60,9 @@ BEGIN
     WHERE w.status = 'ENQUEUED' AND w.queue_name = q.name AND w.partition_key IS NULL
       AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
         OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
-    ORDER BY w.rank, w.position LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) h;
+    -- By the key too, although it is NULL: IS NULL does not tell the planner that the index is in order, and it would sort
+    -- all that waits: 40 ms a claim at 20,000.
+    ORDER BY w.partition_key, w.rank, w.position LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) h;
   p_limit := p_limit - cardinality(v_ids);
   IF p_limit = 0 OR NOT q.partitioned AND (
     SELECT true FROM pawl.workflow w WHERE w.status = 'ENQUEUED' AND w.queue_name = q.name AND w.partition_key > '' LIMIT 1
@@ -221,7 +223,7 @@ BEGIN
 END $$;
 
 -- What a run begins with, beside its input and its journal.
-CREATE FUNCTION pawl.claim_header(w pawl.workflow, p_now timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION pawl.claim_header(w pawl.workflow, p_now timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
   SELECT json_build_object('name', w.name, 'fence', w.fence, 'nonce', w.nonce, 'attempts', w.attempts,
     'deadline', pawl.epoch_ms(w.deadline), 'user', w.auth_user, 'roles', w.auth_roles, 'trace', w.trace_context,
     'queue', w.queue_name, 'startedAt', pawl.epoch_ms(w.started_at), 'rerun', w.started_at < p_now)::text
