@@ -134,6 +134,7 @@ DECLARE
   v_queues text[];
   v_share integer;
   v_left integer := p_limit;
+  v_free integer;
   v_mine integer;
   v_room record;
   v_ids text[];
@@ -174,8 +175,9 @@ BEGIN
     IF q.concurrency IS NOT NULL OR q.rate_limit IS NOT NULL THEN
       SELECT * INTO v_room FROM pawl.queue_room(q, v_now);
     END IF;
-    v_mine := greatest(0, least(v_left, v_share, q.worker_concurrency - coalesce(
-      (SELECT b.count FROM unnest(b_queues, b_counts) b(name, count) WHERE b.name = q.name), 0)));
+    v_free := q.worker_concurrency - coalesce(
+      (SELECT b.count FROM unnest(b_queues, b_counts) b(name, count) WHERE b.name = q.name), 0);
+    v_mine := greatest(0, least(v_left, v_share, v_free));
     v_ids := '{}';
     IF least(v_mine, v_room.room) > 0 THEN
       v_ids := pawl.queue_head(q, least(v_mine, v_room.room), p_names, p_versions, p_any_version);
@@ -183,7 +185,7 @@ BEGIN
     v_all := v_all || v_ids;
     v_left := v_left - cardinality(v_ids);
     IF cardinality(v_ids) < coalesce(v_room.room, v_mine + 1) THEN
-      IF cardinality(v_ids) = v_mine AND v_mine > 0 THEN
+      IF cardinality(v_ids) = v_mine AND v_mine > 0 AND (v_mine < v_free) IS NOT FALSE THEN
         v_again := v_again || q.name;
       ELSE
         v_others := v_others || q.name;
