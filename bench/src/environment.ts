@@ -44,6 +44,8 @@ export async function describeEnvironment(serverUrl: string): Promise<Environmen
       node: process.versions.node,
       '@pawl/core': await versionOf('@pawl/core'),
       '@dbos-inc/dbos-sdk': await versionOf('@dbos-inc/dbos-sdk'),
+      'graphile-worker': await versionOf('graphile-worker'),
+      'absurd-sdk': await versionOf('absurd-sdk'),
       pg: await versionOf('pg'),
     },
   };

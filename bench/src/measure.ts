@@ -69,13 +69,13 @@ export async function measure(load: Load, run: (n: number) => Promise<void>): Pr
   };
 }
 
-function ownCpuMicros(): number {
+export function ownCpuMicros(): number {
   const { user, system } = process.cpuUsage();
   return user + system;
 }
 
 /** The value below which `share` of the sorted values lie. */
-function percentile(sorted: Float64Array, share: number): number {
+export function percentile(sorted: Float64Array, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 

@@ -17,13 +17,13 @@ export interface Options {
 
 export const usage = `pnpm bench [options]
   --scenario B1,B3     scenarios to run (default: all); B11 means all whose names begin so
-  --peer dbos,bare     what to compare with (default: all alternatives)
+  --peer dbos,bare     what to compare with (default: all alternatives; absurd only if ABSURD_SQL names its absurd.sql)
   --only-peers         leave Pawl out
   --database URL|env   a server that runs already, or the one in DATABASE_URL (default: starts one for the run)
   --rounds N           each round gives every contender a turn; ratios are medians over rounds (default 3)
   --seconds N          measured time of a turn, about (default 4)
   --warmup N           seconds of load before each measurement (default 2)
-  --budget N           minutes after which no further turn begins (default 30)
+  --budget N           minutes after which no further turn begins (default 45)
   --json FILE          where the figures go (default results/latest.json)
   --cpu-prof DIR       write a CPU profile of every turn of Pawl`;
 
@@ -38,13 +38,21 @@ export function readOptions(args: readonly string[], all: readonly Scenario[]): 
       rounds: { type: 'string', default: '3' },
       seconds: { type: 'string', default: '4' },
       warmup: { type: 'string', default: '2' },
-      budget: { type: 'string', default: '30' },
+      budget: { type: 'string', default: '45' },
       json: { type: 'string', default: 'results/latest.json' },
       'cpu-prof': { type: 'string' },
     },
   });
   const peers =
-    values.peer === undefined ? alternatives : pick(values.peer, alternatives, (peer) => peer, '--peer');
+    values.peer === undefined
+      ? alternatives.filter((peer) => peer !== 'absurd' || hasAbsurdSql())
+      : pick(values.peer, alternatives, (peer) => peer, '--peer');
+  if (peers.includes('absurd') && !hasAbsurdSql()) {
+    throw new UsageError(
+      '--peer absurd: its npm package does not hold its tables and functions. ' +
+        'Set ABSURD_SQL to the path of the absurd.sql of the same release.',
+    );
+  }
   return {
     scenarios:
       values.scenario === undefined ? all : pick(values.scenario, all, (each) => each.id, '--scenario'),
@@ -80,6 +88,10 @@ function positive(text: string, option: string): number {
   if (!(value > 0 && Number.isFinite(value)))
     throw new UsageError(`${option}: ${text} is not a positive number.`);
   return value;
+}
+
+function hasAbsurdSql(): boolean {
+  return Boolean(process.env['ABSURD_SQL']);
 }
 
 function databaseFromEnvironment(): string {

@@ -45,7 +45,7 @@ export async function runScenario(
           },
         ),
       );
-      const label = `  round ${round + 1}/${roundCount}  ${contender.padEnd(5)}`;
+      const label = `  round ${round + 1}/${roundCount}  ${contender.padEnd(15)}`;
       if ('failure' in outcome) {
         progress(`${label} FAILED: ${outcome.failure}`);
         failures.push({ contender, message: outcome.failure });

@@ -1,9 +1,10 @@
-// The process of one contender's server. Its argument says what to serve; it tells its port, its CPU time when asked,
-// and ends when its parent does.
+// The process of one contender's server. Its argument says what to serve; it tells its port.
+import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { Contender } from '../contract.ts';
-import { type Framework, serverOf, type Shop } from './apps.ts';
 import type { Mode } from '../peers/http-pawl.ts';
+import { answerParent } from '../processes/answer.ts';
+import { type Framework, serverOf, type Shop } from './apps.ts';
 
 export interface Serve {
   contender: Contender;
@@ -12,29 +13,20 @@ export interface Serve {
   databaseUrl: string;
 }
 
-export type Told = { port: number } | { cpuMicros: number };
-
 const serve = JSON.parse(process.argv[2] ?? '') as Serve;
 const shop = await open(serve);
 const server = serverOf(serve.framework, shop);
-server.listen(0, '127.0.0.1', () => tell({ port: (server.address() as AddressInfo).port }));
+server.listen(0, '127.0.0.1');
+await once(server, 'listening');
 
-process.on('message', (asked) => {
-  if (asked === 'cpu') {
-    const { user, system } = process.cpuUsage();
-    tell({ cpuMicros: user + system });
-  } else if (asked === 'close') {
+answerParent({
+  port: () => (server.address() as AddressInfo).port,
+  close: () => {
     server.close();
     server.closeAllConnections();
-    // By exit(), so that a CPU profile is written whatever a contender leaves behind.
-    void shop.close().finally(() => process.exit(0));
-  }
+    return shop.close();
+  },
 });
-process.on('disconnect', () => process.exit(1));
-
-function tell(told: Told): void {
-  process.send?.(told);
-}
 
 // Imported on demand, so that no contender's process holds the code of another.
 async function open({ contender, databaseUrl, mode }: Serve): Promise<Shop> {
@@ -45,5 +37,7 @@ async function open({ contender, databaseUrl, mode }: Serve): Promise<Shop> {
       return (await import('../peers/http-dbos.ts')).dbosShop(databaseUrl);
     case 'pawl':
       return (await import('../peers/http-pawl.ts')).pawlShop(databaseUrl, mode);
+    default:
+      throw new Error(`${contender} does not serve HTTP here.`);
   }
 }

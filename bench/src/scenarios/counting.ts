@@ -12,7 +12,7 @@ interface CountingLoad {
 }
 
 export async function countingTurn(
-  contender: Exclude<Contender, 'bare'>,
+  contender: Contender,
   turn: Turn,
   { steps, concurrency, count }: CountingLoad,
 ): Promise<Figures> {
@@ -81,7 +81,8 @@ export function checkRows(
 }
 
 // Imported on demand, so that no contender's process holds the code of another.
-async function launch(contender: Exclude<Contender, 'bare'>, databaseUrl: string): Promise<WorkflowApp> {
+async function launch(contender: Contender, databaseUrl: string): Promise<WorkflowApp> {
   if (contender === 'dbos') return (await import('../peers/dbos.ts')).launchDbos(databaseUrl);
-  return (await import('../peers/pawl.ts')).launchPawl(databaseUrl);
+  if (contender === 'pawl') return (await import('../peers/pawl.ts')).launchPawl(databaseUrl);
+  throw new Error(`${contender} is not counted with here.`);
 }

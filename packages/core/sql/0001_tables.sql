@@ -7,7 +7,7 @@
 CREATE FUNCTION pawl.clock() RETURNS timestamptz LANGUAGE sql VOLATILE
 AS $$ SELECT clock_timestamp() $$;
 
-CREATE FUNCTION pawl.epoch_ms(moment timestamptz) RETURNS float8 LANGUAGE sql IMMUTABLE
+CREATE FUNCTION pawl.epoch_ms(moment timestamptz) RETURNS float8 LANGUAGE sql STABLE
 AS $$ SELECT (extract(epoch FROM moment) * 1000)::float8 $$;
 
 -- One row per workflow: the lock that orders everything that concerns it, and its state.

@@ -60,7 +60,9 @@ BEGIN
     WHERE w.status = 'ENQUEUED' AND w.queue_name = q.name AND w.partition_key IS NULL
       AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
         OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
-    ORDER BY w.rank, w.position LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) h;
+    -- By the key too, although it is NULL: IS NULL does not tell the planner that the index is in order, and it would sort
+    -- all that waits: 40 ms a claim at 20,000.
+    ORDER BY w.partition_key, w.rank, w.position LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) h;
   p_limit := p_limit - cardinality(v_ids);
   IF p_limit = 0 OR NOT q.partitioned AND (
     SELECT true FROM pawl.workflow w WHERE w.status = 'ENQUEUED' AND w.queue_name = q.name AND w.partition_key > '' LIMIT 1
@@ -132,6 +134,7 @@ DECLARE
   v_queues text[];
   v_share integer;
   v_left integer := p_limit;
+  v_free integer;
   v_mine integer;
   v_room record;
   v_ids text[];
@@ -172,8 +175,9 @@ BEGIN
     IF q.concurrency IS NOT NULL OR q.rate_limit IS NOT NULL THEN
       SELECT * INTO v_room FROM pawl.queue_room(q, v_now);
     END IF;
-    v_mine := greatest(0, least(v_left, v_share, q.worker_concurrency - coalesce(
-      (SELECT b.count FROM unnest(b_queues, b_counts) b(name, count) WHERE b.name = q.name), 0)));
+    v_free := q.worker_concurrency - coalesce(
+      (SELECT b.count FROM unnest(b_queues, b_counts) b(name, count) WHERE b.name = q.name), 0);
+    v_mine := greatest(0, least(v_left, v_share, v_free));
     v_ids := '{}';
     IF least(v_mine, v_room.room) > 0 THEN
       v_ids := pawl.queue_head(q, least(v_mine, v_room.room), p_names, p_versions, p_any_version);
@@ -181,7 +185,7 @@ BEGIN
     v_all := v_all || v_ids;
     v_left := v_left - cardinality(v_ids);
     IF cardinality(v_ids) < coalesce(v_room.room, v_mine + 1) THEN
-      IF cardinality(v_ids) = v_mine AND v_mine > 0 THEN
+      IF cardinality(v_ids) = v_mine AND v_mine > 0 AND (v_mine < v_free) IS NOT FALSE THEN
         v_again := v_again || q.name;
       ELSE
         v_others := v_others || q.name;
@@ -221,7 +225,7 @@ BEGIN
 END $$;
 
 -- What a run begins with, beside its input and its journal.
-CREATE FUNCTION pawl.claim_header(w pawl.workflow, p_now timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION pawl.claim_header(w pawl.workflow, p_now timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
   SELECT json_build_object('name', w.name, 'fence', w.fence, 'nonce', w.nonce, 'attempts', w.attempts,
     'deadline', pawl.epoch_ms(w.deadline), 'user', w.auth_user, 'roles', w.auth_roles, 'trace', w.trace_context,
     'queue', w.queue_name, 'startedAt', pawl.epoch_ms(w.started_at), 'rerun', w.started_at < p_now)::text

@@ -149,6 +149,8 @@ export function createClaimer(options: ClaimerOptions): Claimer {
   };
 
   const run = async (): Promise<void> => {
+    // One flush ends many, and each frees a slot: the claim is for all of these, and not for the first.
+    await Promise.resolve();
     while (!stopped && (again || queued)) {
       if (again) {
         again = false;
