@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { cancel, resume } from '../../packages/core/src/store/lifecycle.ts';
 import { release } from '../../packages/core/src/store/executors.ts';
-import { ending, OWNER, type Side, starting, twoConnections } from './two-connections.ts';
+import { ending, OWNER, parking, type Side, starting, twoConnections, waiting } from './two-connections.ts';
 
 const { a, b, eye, row } = ((sides) => ({
   a: () => sides.a,
@@ -64,4 +64,15 @@ test('a resume does not take it from the one that claims it', async () => {
   );
   expect(found).toEqual([]);
   expect((await row('w'))?.owner).not.toBeNull();
+});
+
+test('who waits for what was forgotten meanwhile is told when another of its id ends', async () => {
+  await eye().flush([starting('sleeper')]);
+  await eye().flush([waiting('sleeper', 0, 'getResult', 'w')]);
+  // As a flush leaves it whose look for the target met a deletion that was not committed yet.
+  await eye().on.query(`DELETE FROM pawl.workflow WHERE id = 'w'`);
+  await eye().flush([parking('sleeper', 'w')]);
+  await eye().flush([starting('w')], OWNER, true);
+  const { fired } = await eye().flush([ending('w', 'end')]);
+  expect(fired).toBe(true);
 });

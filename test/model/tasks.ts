@@ -12,6 +12,8 @@ export interface Task {
   /** Goes over the one connection that is not the journal's. */
   readonly control?: boolean;
   readonly label: string;
+  /** What others did not see may be gone because of it: the oracle hears of it before them. */
+  readonly forgets?: boolean;
   work(side: Side): Promise<unknown>;
   sent?(at: number): void;
   seen(answer: unknown, span: Span): void;

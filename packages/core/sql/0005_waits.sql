@@ -170,7 +170,13 @@ BEGIN
       ELSE false
     END);
 
-  -- A waiter that fired is gone, and its hint may be lost: whoever parks has one for each of its waits.
+  -- A waiter that fired is gone, and its hint may be lost: whoever parks has one for each of its waits. And what it waits
+  -- for has a row that says so: it may have been forgotten since the wait was written.
+  SELECT array_agg(DISTINCT s.target) INTO v_targets
+  FROM unnest(p_op, p_wf) u(op, wf)
+  CROSS JOIN LATERAL (SELECT * FROM pawl.step i WHERE i.workflow_id = u.wf AND i.completed_at IS NULL
+    AND i.kind IN ('getEvent', 'getResult') OFFSET 0) s
+  WHERE u.op <> ALL (p_bad) AND u.op <> ALL (v_ready);
   INSERT INTO pawl.waiter (target, kind, key, workflow_id)
   SELECT s.target, CASE s.kind WHEN 'getEvent' THEN 'e' ELSE 'r' END,
     CASE s.kind WHEN 'getEvent' THEN s.name ELSE '' END, s.workflow_id
@@ -180,12 +186,8 @@ BEGIN
   WHERE u.op <> ALL (p_bad) AND u.op <> ALL (v_ready)
   ORDER BY s.target, 2, 3, s.workflow_id
   ON CONFLICT DO NOTHING;
-  IF FOUND THEN
-    SELECT array_agg(DISTINCT s.target) INTO v_targets
-    FROM unnest(p_op, p_wf) u(op, wf)
-    CROSS JOIN LATERAL (SELECT * FROM pawl.step i WHERE i.workflow_id = u.wf AND i.completed_at IS NULL
-    AND i.kind IN ('getEvent', 'getResult') OFFSET 0) s
-    WHERE u.op <> ALL (p_bad) AND u.op <> ALL (v_ready);
+  IF FOUND OR (SELECT true FROM unnest(v_targets) i(id) LEFT JOIN pawl.workflow w ON w.id = i.id
+    WHERE w.watched IS NOT TRUE LIMIT 1) THEN
     PERFORM pawl.reserve(v_targets, true);
     UPDATE pawl.workflow w SET watched = true WHERE w.id = ANY (v_targets) AND NOT w.watched;
     IF pawl.fire_met(v_targets) THEN
