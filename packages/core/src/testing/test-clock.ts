@@ -126,11 +126,13 @@ export class TestClock {
          UNION ALL
          SELECT s.deadline, false FROM pawl.step s JOIN pawl.workflow w ON w.id = s.workflow_id
          WHERE s.completed_at IS NULL AND s.deadline IS NOT NULL AND w.status = 'PENDING'
+         UNION ALL
+         SELECT s.next_at, true FROM pawl.schedule s WHERE s.name = ANY ($2::text[]) AND NOT s.paused
        )
        SELECT coalesce(bool_or(m.here AND m.at <= c.now), false) AS due,
          pawl.epoch_ms(min(m.at) FILTER (WHERE m.at > c.now)) - pawl.epoch_ms(max(c.now)) AS next
        FROM (SELECT pawl.clock() AS now) c LEFT JOIN moments m ON true`,
-      [names],
+      [names, runtimes.flatMap(({ scheduler }) => scheduler.names)],
     );
     const moments = runtimes.map(({ engine }) => engine.clock.nextAlarm() - engine.clock.now());
     const { due = false, next = null } = rows[0] ?? {};
