@@ -2,7 +2,7 @@
 import { type Pawl, PawlClient, type PawlConfig, type ScheduleOptions } from '@pawl/core';
 import { TestClock } from '@pawl/core/testing';
 import { describeEachDriver } from '@pawl/test-support/drivers';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 const HOUR = 3_600_000;
 
@@ -10,7 +10,8 @@ describeEachDriver('schedules', (driver) => {
   /** A launched Pawl with one schedule, and the ticks that were run, in the order of their runs. */
   const scheduled = async (options: Partial<ScheduleOptions> & PawlConfig = {}) => {
     const { crontab = '0 * * * *', timezone, mode, name, jitterSeconds, ...config } = options;
-    const pawl = driver.create({ schema: driver.freshSchema(), ...config });
+    const schema = config.schema ?? driver.freshSchema();
+    const pawl = driver.create({ ...config, schema });
     const ticks: number[] = [];
     const workflow = pawl.registerWorkflow(
       async (scheduledAt: Date, startedAt: Date) => {
@@ -27,7 +28,7 @@ describeEachDriver('schedules', (driver) => {
       ...(jitterSeconds !== undefined && { jitterSeconds }),
     });
     await pawl.launch();
-    return { pawl, workflow, schedule, ticks, clock: new TestClock(pawl) };
+    return { pawl, schema, workflow, schedule, ticks, clock: new TestClock(pawl) };
   };
 
   const only = async (pawl: Pawl | PawlClient) => {
@@ -73,6 +74,225 @@ describeEachDriver('schedules', (driver) => {
       paused: false,
       nextAt: expect.any(Number),
       lastAt: null,
+    });
+  });
+
+  test('a paused schedule does not tick; what it would have done meanwhile is skipped', async () => {
+    const { pawl, clock, ticks } = await scheduled();
+    await pawl.pauseSchedule('report');
+    await pawl.pauseSchedule('report');
+    expect(await only(pawl)).toMatchObject({ paused: true, nextAt: null });
+    await clock.advance('3h');
+    await pawl.resumeSchedule('report');
+    await pawl.resumeSchedule('report');
+    const { nextAt } = await only(pawl);
+    expect(nextAt).toBeGreaterThan((await clock.now()).getTime());
+    expect(ticks).toEqual([]);
+    await clock.advance('1h');
+    expect(ticks).toEqual([nextAt]);
+  });
+
+  test('in the mode catch-up it does all of it when it is resumed, in its order', async () => {
+    const { pawl, clock, ticks } = await scheduled({ mode: 'catch-up' });
+    const first = (await only(pawl)).nextAt ?? 0;
+    await pawl.pauseSchedule('report');
+    await clock.advance('3h');
+    expect(ticks).toEqual([]);
+    await pawl.resumeSchedule('report');
+    await clock.advance(0);
+    expect([...ticks].sort()).toEqual([first, first + HOUR, first + 2 * HOUR]);
+    const { workflows } = await pawl.listWorkflows({ idPrefix: 'sched-report-' });
+    expect(workflows.map(({ workflowID }) => workflowID)).toEqual(
+      [0, 1, 2].map((n) => `sched-report-${new Date(first + n * HOUR).toISOString()}`),
+    );
+  });
+
+  test.each(['skip-missed', 'catch-up'] as const)('ticks while no process runs: %s', async (mode) => {
+    const { pawl, schema, clock, ticks } = await scheduled({ mode, crontab: '*/2 * * * *' });
+    const first = (await only(pawl)).nextAt ?? 0;
+    await pawl.shutdown();
+    const day = 24 * HOUR;
+    await driver.sql(`CREATE OR REPLACE FUNCTION "${schema}".clock() RETURNS timestamptz LANGUAGE sql VOLATILE
+      AS $$ SELECT clock_timestamp() + interval '1 day' $$`);
+    await pawl.launch();
+    const now = (await clock.now()).getTime();
+    const missed = Math.floor((now - first) / 120_000) + 1;
+    if (mode === 'skip-missed') expect((await only(pawl)).nextAt).toBeGreaterThan(now);
+    else {
+      expect(missed).toBeGreaterThanOrEqual(720);
+      await expect.poll(() => ticks.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(missed);
+      const all = [...new Set(ticks)].sort((one, other) => one - other).slice(0, missed);
+      expect(all).toEqual(Array.from({ length: missed }, (_, n) => first + n * 120_000));
+    }
+    expect(ticks.filter((tick) => tick < now)).toHaveLength(mode === 'skip-missed' ? 0 : missed);
+    expect(now - first).toBeGreaterThan(day - 120_000);
+  });
+
+  test('a triggered run is one more, now, with both times the same; paused or not', async () => {
+    const { pawl, clock } = await scheduled();
+    await pawl.pauseSchedule('report');
+    const handle = await pawl.triggerSchedule<{ scheduledAt: Date; startedAt: Date }>('report');
+    expect(handle.workflowID).toMatch(/^sched-report-trigger-[0-9a-f-]{36}$/);
+    const { scheduledAt, startedAt } = await handle.getResult();
+    expect(scheduledAt).toEqual(startedAt);
+    expect(Math.abs(scheduledAt.getTime() - (await clock.now()).getTime())).toBeLessThan(10_000);
+    expect((await pawl.triggerSchedule('report')).workflowID).not.toBe(handle.workflowID);
+    expect(await only(pawl)).toMatchObject({ paused: true, lastAt: null });
+  });
+
+  test('a backfill starts what would have come in a while, each tick once', async () => {
+    const { pawl } = await scheduled({ timezone: 'Europe/Berlin', crontab: '30 2 * * *' });
+    const [from, to] = [new Date('2026-03-28T00:00:00Z'), new Date('2026-03-31T00:30:00Z')];
+    const expected = ['2026-03-28T01:30:00.000Z', '2026-03-29T01:00:00.000Z', '2026-03-30T00:30:00.000Z'];
+    const handles = await pawl.backfillSchedule<{ scheduledAt: Date }>('report', from, to);
+    expect(handles.map(({ workflowID }) => workflowID)).toEqual(expected.map((tick) => `sched-report-${tick}`));
+    const results = await Promise.all(handles.map((handle) => handle.getResult()));
+    expect(results.map(({ scheduledAt }) => scheduledAt.toISOString())).toEqual(expected);
+    const before = await pawl.listWorkflows();
+    expect(await pawl.backfillSchedule('report', from, to)).toHaveLength(3);
+    expect(await pawl.listWorkflows()).toEqual(before);
+  });
+
+  test('a backfill leaves to the schedule what is still to come', async () => {
+    const { pawl, clock } = await scheduled();
+    const now = (await clock.now()).getTime();
+    const handles = await pawl.backfillSchedule('report', new Date(now - 2 * HOUR), new Date(now + 9 * HOUR));
+    expect(handles).toHaveLength(2);
+  });
+
+  test('a new crontab counts from the launch of the first process that has it, and keeps what was paused', async () => {
+    const { pawl, schema } = await scheduled({ crontab: '0 0 1 1 *' });
+    const [row] = await pawl.listSchedules();
+    expect(new Date(row?.nextAt ?? 0).toISOString()).toMatch(/-01-01T00:00:00.000Z$/);
+    await pawl.pauseSchedule('report');
+    await pawl.shutdown();
+    const next = await scheduled({ schema, crontab: '0 0 2 2 *', timezone: 'Asia/Kolkata', mode: 'catch-up' });
+    expect(await only(next.pawl)).toMatchObject({ crontab: '0 0 2 2 *', mode: 'catch-up', paused: true });
+    await next.pawl.resumeSchedule('report');
+    expect(new Date((await only(next.pawl)).nextAt ?? 0).toISOString()).toMatch(/-02-01T18:30:00.000Z$/);
+  });
+
+  test('one that is registered after launch ticks from then on, and can be triggered at once', async () => {
+    const { pawl, workflow, clock, ticks } = await scheduled();
+    pawl.registerScheduled(workflow, { name: 'late', crontab: '30 * * * *' });
+    const handle = await pawl.triggerSchedule('late');
+    await handle.getResult();
+    await clock.advance('1h');
+    expect(ticks.map((tick) => tick % HOUR).sort()).toEqual([0, HOUR / 2, expect.any(Number)].sort());
+  });
+
+  test('a removed registration no longer ticks, though it is still listed', async () => {
+    const { pawl, schema } = await scheduled({ mode: 'catch-up' });
+    await pawl.shutdown();
+    const next = driver.create({ schema });
+    next.registerWorkflow(async () => {}, { name: 'report' });
+    await next.launch();
+    await new TestClock(next).advance('3h');
+    expect(await next.listSchedules()).toHaveLength(1);
+    expect((await next.listWorkflows()).workflows).toEqual([]);
+  });
+
+  test.each([
+    ['odd / characters: ü, 日本語, "quotes", %, \\ and {braces}', false],
+    ['n'.repeat(224), false],
+    ['n'.repeat(225), true],
+    ['日'.repeat(255), true],
+  ])('the name %s fits into the ids of its runs', async (name, cut) => {
+    const { pawl, clock } = await scheduled({ name });
+    const { nextAt } = await only(pawl);
+    await clock.advance('1h');
+    const [run] = (await pawl.listWorkflows()).workflows;
+    const id = `sched-${name}-${new Date(nextAt ?? 0).toISOString()}`;
+    if (cut) {
+      expect([...(run?.workflowID ?? '')]).toHaveLength(255);
+      expect(run?.workflowID.slice(0, 100)).toBe(id.slice(0, 100));
+      expect(run?.workflowID.slice(-25)).toBe(id.slice(-25));
+    } else expect(run?.workflowID).toBe(id);
+    const handle = await pawl.triggerSchedule(name);
+    await handle.getResult();
+  });
+
+  test('the timeout of the workflow counts for the runs of its schedule', async () => {
+    const pawl = driver.create();
+    const workflow = pawl.registerWorkflow((_: Date, __: Date) => pawl.recv('never', Infinity), {
+      name: 'report',
+      timeout: '10m',
+    });
+    pawl.registerScheduled(workflow, { crontab: '0 * * * *' });
+    await pawl.launch();
+    await new TestClock(pawl).advance('2h');
+    const { workflows } = await pawl.listWorkflows({ sort: 'asc' });
+    expect(workflows[0]).toMatchObject({ status: 'CANCELLED', timeoutMs: 600_000 });
+  });
+
+  test('in a workflow the verbs are steps: run again, they do nothing again', async () => {
+    const { pawl } = await scheduled();
+    const manage = pawl.registerWorkflow(
+      async () => {
+        const run = await pawl.triggerSchedule('report');
+        const runs = await pawl.backfillSchedule('report', new Date('2026-01-01'), new Date('2026-01-01T02:00Z'));
+        await pawl.pauseSchedule('report');
+        const [row] = await pawl.listSchedules();
+        await pawl.resumeSchedule('report');
+        return [run.workflowID, ...runs.map(({ workflowID }) => workflowID), row?.paused];
+      },
+      { name: 'manage' },
+    );
+    const handle = await pawl.startWorkflow(manage)();
+    const result = await handle.getResult();
+    expect(result).toEqual([
+      expect.stringMatching(/^sched-report-trigger-/),
+      'sched-report-2026-01-01T00:00:00.000Z',
+      'sched-report-2026-01-01T01:00:00.000Z',
+      true,
+    ]);
+    const steps = await pawl.listWorkflowSteps(handle.workflowID);
+    expect(steps.map(({ name }) => name)).toEqual([
+      ...['triggerSchedule', 'backfillSchedule', 'pauseSchedule', 'listSchedules', 'resumeSchedule'],
+    ]);
+    const fork = await pawl.forkWorkflow(handle.workflowID, steps.length);
+    expect(await fork.getResult()).toEqual(result);
+  });
+
+  describe('what cannot be is an error at once, and nothing is written', () => {
+    test.each<[string, Partial<ScheduleOptions>, string]>([
+      ['a bad crontab', { crontab: '61 * * * *' }, 'no crontab'],
+      ['a day that never comes', { crontab: '0 0 30 2 *' }, 'never comes'],
+      ['an unknown time zone', { timezone: 'Moon/Sea_of_Tranquility' }, 'no time zone'],
+      ['an unknown mode', { mode: 'sometimes' as 'catch-up' }, "'skip-missed' or 'catch-up'"],
+      ['an empty name', { name: '' }, 'must not be empty'],
+      ['a name that is taken', { name: 'taken' }, 'is registered already'],
+      ['a negative jitter', { jitterSeconds: -1 }, 'jitterSeconds'],
+    ])('%s', async (_, options, message) => {
+      const pawl = driver.create();
+      const workflow = pawl.registerWorkflow(async (_at: Date, __: Date) => {}, { name: 'report' });
+      pawl.registerScheduled(workflow, { crontab: '* * * * *', name: 'taken' });
+      const register = () => pawl.registerScheduled(workflow, { crontab: '* * * * *', name: 'new', ...options });
+      expect(register).toThrow(message);
+      await pawl.launch();
+      expect(register).toThrow(/^.*$/s);
+      expect((await pawl.listSchedules()).map(({ name }) => name)).toEqual(['taken']);
+    });
+
+    test('a workflow of another Pawl', async () => {
+      const [one, other] = [driver.create(), driver.create()];
+      const workflow = one.registerWorkflow(async (_: Date, __: Date) => {}, { name: 'report' });
+      expect(() => other.registerScheduled(workflow, { crontab: '* * * * *' })).toThrow('of the same Pawl');
+    });
+
+    test('a schedule that nobody registered, a date that is none, too many ticks', async () => {
+      const { pawl } = await scheduled({ crontab: '* * * * * *' });
+      const [from, to] = [new Date('2025-01-01'), new Date('2025-01-02')];
+      const unknown = { name: 'NotRegisteredError', missing: 'nope' };
+      await expect(pawl.pauseSchedule('nope')).rejects.toMatchObject(unknown);
+      await expect(pawl.resumeSchedule('nope')).rejects.toMatchObject(unknown);
+      await expect(pawl.triggerSchedule('nope')).rejects.toMatchObject(unknown);
+      await expect(pawl.backfillSchedule('nope', from, to)).rejects.toMatchObject(unknown);
+      await pawl.pauseSchedule('report');
+      const wrong = { name: 'ValidationError' };
+      await expect(pawl.backfillSchedule('report', new Date(Number.NaN), to)).rejects.toMatchObject(wrong);
+      await expect(pawl.backfillSchedule('report', from, new Date('2025-02-01'))).rejects.toMatchObject(wrong);
+      await expect(pawl.listWorkflows({ endTime: new Date('2025-02-01') })).resolves.toEqual({ workflows: [] });
     });
   });
 });

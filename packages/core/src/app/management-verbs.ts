@@ -111,7 +111,7 @@ export class ManagementVerbs {
    * run before are not run again: their ids are the same.
    * @returns handles of all of them, in the order of the ticks
    * @throws NotRegisteredError if no process has ever registered it
-   * @throws ValidationError for more than 100,000 ticks
+   * @throws ValidationError for more than 10,000 ticks
    * @example
    * await pawl.backfillSchedule('daily-report', new Date('2026-03-01'), new Date('2026-03-08'));
    */

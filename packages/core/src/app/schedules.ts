@@ -2,6 +2,7 @@
 // them, is decided in worker and store.
 
 import { randomUUID } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import { checkName, scheduledWorkflowID, secondsToMilliseconds } from '../codec/index.ts';
 import { parseCrontab } from '../cron/crontab.ts';
 import { ConfigurationError, NotRegisteredError, ValidationError } from '../errors/index.ts';
@@ -129,7 +130,7 @@ export async function triggerSchedule(core: PawlCore, name: string): Promise<str
   });
 }
 
-const MOST_TICKS = 100_000;
+const MOST_TICKS = 10_000;
 const BATCH = 500;
 
 /** The ids of the runs. */
@@ -149,6 +150,7 @@ export async function backfillSchedule(
     for (const tick of parseCrontab(row.crontab, row.timezone).ticks(from, to)) {
       // What is still to come is left to the schedule.
       if (tick > startedAt) break;
+      if (runs.length % BATCH === 0) await turn();
       if (runs.length === MOST_TICKS)
         throw new ValidationError(
           `Schedule "${name}" has more than ${MOST_TICKS} ticks in that time. Nothing was started; call backfillSchedule() for parts of it.`,

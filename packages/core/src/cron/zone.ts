@@ -2,6 +2,8 @@
 // as if the zone were UTC. Never knows of cron.
 
 const DAY = 86_400_000;
+/** Clocks that show the same before and after so long a while were not changed in it: changes come in months. */
+const STEADY = 3 * DAY;
 
 export interface Zone {
   /** What the clocks show at an instant. */
@@ -28,12 +30,22 @@ export function createZone(timeZone: string): Zone {
     ...{ hour: 'numeric', minute: 'numeric', second: 'numeric' },
   });
 
-  const offsetAt = (instant: number): number => {
+  const look = (instant: number): number => {
     const second = Math.floor(instant / 1000) * 1000;
     const [month = 0, day = 0, year = 0, hour = 0, minute = 0, seconds = 0] = (
       format.format(second).match(/\d+/g) ?? []
     ).map(Number);
     return Date.UTC(year, month - 1, day, hour, minute, seconds) - second;
+  };
+
+  // Most looks are at neighbours, and one by Intl takes microseconds.
+  let steady = { from: Number.NaN, to: Number.NaN, offset: 0 };
+  const offsetAt = (instant: number): number => {
+    if (instant >= steady.from && instant <= steady.to) return steady.offset;
+    const offset = look(instant);
+    const [from, to] = [instant - STEADY, instant + STEADY];
+    if (look(from) === offset && look(to) === offset) steady = { from, to, offset };
+    return offset;
   };
 
   return {
