@@ -225,6 +225,53 @@ describeEachDriver('schedules', (driver) => {
     expect(workflows[0]).toMatchObject({ status: 'CANCELLED', timeoutMs: 600_000 });
   });
 
+  test.each([false, true])('runs wait in the queue that the schedule names; partitioned: %s', async (partitioned) => {
+    const pawl = driver.create();
+    let running = 0;
+    let most = 0;
+    const workflow = pawl.registerWorkflow(
+      async (_at: Date, __: Date) => {
+        most = Math.max(most, ++running);
+        await pawl.runStep(() => new Promise((resolve) => setTimeout(resolve, 5)));
+        running--;
+      },
+      { name: 'report' },
+    );
+    pawl.registerQueue('narrow', { concurrency: 1, partitioned });
+    pawl.registerScheduled(workflow, { crontab: '0 * * * *', queueName: 'narrow' });
+    await pawl.launch();
+    const runs = await pawl.backfillSchedule('report', new Date('2026-01-01'), new Date('2026-01-01T05:00Z'));
+    await Promise.all(runs.map((run) => run.getResult()));
+    await new TestClock(pawl).advance('1h');
+    expect(most).toBe(1);
+    const { workflows } = await pawl.listWorkflows();
+    expect(workflows).toHaveLength(6);
+    for (const { queueName, partitionKey, status } of workflows)
+      expect([queueName, partitionKey, status]).toEqual(['narrow', partitioned ? 'report' : null, 'SUCCESS']);
+  });
+
+  test('a queue that is registered after the schedule is found; one that does not exist is an error at launch', async () => {
+    const { pawl, workflow } = await scheduled();
+    pawl.registerScheduled(workflow, { name: 'late', crontab: '0 * * * *', queueName: 'late' });
+    await expect(pawl.pauseSchedule('late')).rejects.toMatchObject({ name: 'UnknownQueueError', queueName: 'late' });
+    pawl.registerQueue('late');
+    await (await pawl.triggerSchedule('late')).getResult();
+    const other = driver.create();
+    const report = other.registerWorkflow(async (_: Date, __: Date) => {}, { name: 'report' });
+    other.registerScheduled(report, { crontab: '0 * * * *', queueName: 'nowhere' });
+    await expect(other.launch()).rejects.toMatchObject({ name: 'UnknownQueueError', queueName: 'nowhere' });
+  });
+
+  test('with jitter a run begins some time after its tick, and says which tick it is for', async () => {
+    const { pawl, clock, ticks } = await scheduled({ crontab: '0 0 * * *', jitterSeconds: 3600 });
+    const first = (await only(pawl)).nextAt ?? 0;
+    await clock.advance(first - (await clock.now()).getTime() + 100);
+    expect((await pawl.listWorkflows()).workflows).toMatchObject([{ status: 'DELAYED', queueName: null }]);
+    expect(ticks).toEqual([]);
+    await clock.advance('1h');
+    expect(ticks).toEqual([first]);
+  });
+
   test('in a workflow the verbs are steps: run again, they do nothing again', async () => {
     const { pawl } = await scheduled();
     const manage = pawl.registerWorkflow(

@@ -26,14 +26,20 @@ CREATE TABLE pawl.schedule (
 
 -- Writes the schedules that a process has registered; the last one to write wins. s_next: the first tick from now. It
 -- counts where there was none, where the times have changed, and where ticks are skipped that nobody alive could fire:
--- no other process that lives was there when the next one came, and serves the workflow.
+-- no other process that lives was there when the next one came, and serves the workflow. Names queues that do not exist;
+-- then nothing is written.
 CREATE FUNCTION pawl.register_schedules(
   p_executor bigint, p_class integer, p_alone boolean, s_name text[], s_workflow text[], s_crontab text[],
   s_timezone text[], s_mode text[], s_queue text[], s_jitter float8[], s_timeout float8[], s_next float8[]
-) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS TABLE (unknown_queue text) LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
 BEGIN
+  RETURN QUERY SELECT u.queue FROM unnest(s_queue) u(queue)
+  WHERE u.queue IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pawl.queue q WHERE q.name = u.queue);
+  IF FOUND THEN
+    RETURN;
+  END IF;
   INSERT INTO pawl.schedule (name, workflow_name, crontab, timezone, mode, queue_name, jitter_ms, timeout_ms, next_at,
     created_at, updated_at)
   SELECT u.name, u.workflow, u.crontab, u.timezone, u.mode, u.queue, u.jitter, u.timeout, to_timestamp(u.next / 1000),
@@ -63,20 +69,31 @@ BEGIN
       IS DISTINCT FROM (n.workflow, n.mode, n.queue, n.jitter, n.timeout));
 END $$;
 
--- The runs of a schedule, due at once or in a while. What has one of the ids already is left alone: it is that run.
+-- Starts runs of a schedule: in its queue, after a delay, or at once. What has one of the ids is that run. In a queue with
+-- partitions the schedule is one. What the queue refuses is an error: no tick is lost by that.
 CREATE FUNCTION pawl.start_scheduled(s pawl.schedule, r_id text[], r_input text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-  v_now timestamptz := pawl.clock();
+  v_partition text := (SELECT s.name FROM pawl.queue q WHERE q.name = s.queue_name AND q.partitioned);
+  v_refused text;
 BEGIN
-  PERFORM pawl.flush_starts(0, '{}', array_agg(r.op), array_agg(r.id), array_agg(gen_random_uuid()::text),
-    array_agg(1 + floor(random() * 1073741823)::integer), array_agg(s.workflow_name), array_agg(NULL::text),
-    array_agg(r.input), array_agg(jsonb_strip_nulls(jsonb_build_object('detached', true, 'timeout', s.timeout_ms))::text))
-  FROM (SELECT u.op::integer, u.id, u.input FROM unnest(r_id, r_input) WITH ORDINALITY u(id, input, op)) r
-  HAVING count(*) > 0;
-  IF s.jitter_ms > 0 THEN
-    UPDATE pawl.workflow w SET wake_at = v_now + random() * s.jitter_ms * interval '1 millisecond'
-    WHERE w.id = ANY (r_id) AND w.status = 'PENDING' AND coalesce(w.owner, 0) = 0 AND w.started_at IS NULL;
+  IF coalesce(cardinality(r_id), 0) = 0 THEN
+    RETURN;
+  END IF;
+  SELECT f.outcome INTO v_refused
+  FROM (
+    SELECT array_agg(u.n::integer) AS op, array_agg(gen_random_uuid()::text) AS nonce,
+      array_agg(1 + floor(random() * 1073741823)::integer) AS fence, array_agg(s.workflow_name) AS name,
+      array_agg(NULL::text) AS nothing, array_agg(NULL::integer) AS priority, array_agg(s.queue_name) AS queue,
+      array_agg(v_partition) AS partition, array_agg(nullif(random() * s.jitter_ms, 0)) AS delay,
+      array_agg(CASE WHEN s.timeout_ms IS NOT NULL THEN json_build_object('timeout', s.timeout_ms)::text END) AS extra
+    FROM unnest(r_id) WITH ORDINALITY u(id, n)
+  ) r
+  CROSS JOIN LATERAL pawl.flush_enqueues('{}', r.op, r_id, r.nonce, r.fence, r.name, r.nothing, r_input, r.queue, r.priority,
+    r.partition, r.nothing, r.delay, r.extra) f
+  WHERE f.outcome <> 'exists' LIMIT 1;
+  IF v_refused IS NOT NULL THEN
+    RAISE EXCEPTION 'queue "%" takes no run of schedule "%": %', s.queue_name, s.name, v_refused USING ERRCODE = '22023';
   END IF;
 END $$;
 

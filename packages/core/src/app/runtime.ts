@@ -187,7 +187,10 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
     engine,
     lane: controlLane,
     definitions: options.schedules ?? new Map(),
-    fired: () => claimer.request(),
+    fired: ({ queued }) => {
+      claimer.request();
+      if (queued) dispatchSoon();
+    },
   });
   const executor: Executor = createExecutor({
     engine,

@@ -9,8 +9,9 @@ import { ConfigurationError, NotRegisteredError, ValidationError } from '../erro
 import { classifyFault } from '../store/faults.ts';
 import * as store from '../store/schedules.ts';
 import type { ScheduleMode, ScheduleRow } from '../store/schedules.ts';
-import type { Scheduler } from '../worker/scheduler.ts';
 import type { PawlCore } from './core.ts';
+import { queuesStored } from './queues.ts';
+import type { Runtime } from './runtime.ts';
 
 export interface ScheduleOptions {
   /**
@@ -81,22 +82,23 @@ export function registerScheduled(
     timeoutMs: registration.timeoutMs ?? null,
   });
   // Not awaited here: a registration says nothing about the database. What fails is tried again by the next tick.
-  if (core.state === 'ready') core.runtime?.scheduler.register().catch(() => {});
+  if (core.state === 'ready' && core.runtime !== undefined) written(core, core.runtime).catch(() => {});
   return Object.freeze(schedule);
 }
 
 /** The row of a schedule, with those written that were registered just before. */
 async function read(core: PawlCore, verb: string, name: string): Promise<ScheduleRow> {
-  const { database, scheduler } = core.outsideTransaction(verb);
+  const runtime = core.outsideTransaction(verb);
   checkName(name, 'schedule name');
-  await written(scheduler);
-  const [row] = await store.readSchedules(database, name);
+  await written(core, runtime);
+  const [row] = await store.readSchedules(runtime.database, name);
   if (row === undefined) throw new NotRegisteredError(name, 'schedule');
   return row;
 }
 
 /** What was registered just before. Where the database is away, what follows says so. */
-async function written(scheduler: Scheduler): Promise<void> {
+async function written(core: PawlCore, { scheduler }: Runtime): Promise<void> {
+  await queuesStored(core);
   await scheduler.register().catch((error: unknown) => {
     if (classifyFault(error) !== 'connection') throw error;
   });
@@ -167,15 +169,16 @@ export async function backfillSchedule(
 }
 
 async function start(core: PawlCore, verb: string, name: string, runs: readonly store.Run[]): Promise<void> {
-  const { database, claimSoon } = core.outsideTransaction(verb);
+  const { database, claimSoon, dispatchSoon } = core.outsideTransaction(verb);
   if (!(await store.startFromSchedule(database, name, runs))) throw new NotRegisteredError(name, 'schedule');
   claimSoon();
+  dispatchSoon();
 }
 
 export async function listSchedules(core: PawlCore): Promise<ScheduleInfo[]> {
-  const { database, scheduler } = core.outsideTransaction('listSchedules');
-  await written(scheduler);
-  const rows = await store.readSchedules(database);
+  const runtime = core.outsideTransaction('listSchedules');
+  await written(core, runtime);
+  const rows = await store.readSchedules(runtime.database);
   return rows.map((row) => ({
     name: row.name,
     workflowName: row.workflow_name,

@@ -31,12 +31,16 @@ export interface RegisterOptions {
   schedules: readonly { definition: ScheduleDefinition; next: number | null }[];
 }
 
-export async function registerSchedules(lane: Lane, options: RegisterOptions): Promise<void> {
+/** Returns a queue that does not exist; then nothing was written. */
+export async function registerSchedules(
+  lane: Lane,
+  options: RegisterOptions,
+): Promise<string | undefined> {
   const { executor, lockClass, alone, schedules } = options;
   const texts = (of: (definition: ScheduleDefinition) => string | null) =>
     textArray(schedules.map(({ definition }) => of(definition)));
-  await lane.call(
-    `SELECT pawl.register_schedules($1::text::bigint, $2::text::int, $3::text::boolean, $4::text::text[],
+  const rows = await lane.call(
+    `SELECT unknown_queue FROM pawl.register_schedules($1::text::bigint, $2::text::int, $3::text::boolean, $4::text::text[],
        $5::text::text[], $6::text::text[], $7::text::text[], $8::text::text[], $9::text::text[], $10::text::float8[],
        $11::text::float8[], $12::text::float8[])`,
     [
@@ -49,12 +53,15 @@ export async function registerSchedules(lane: Lane, options: RegisterOptions): P
       plainArray(schedules.map(({ next }) => next)),
     ],
   );
+  return rows[0]?.[0] ?? undefined;
 }
 
 export interface DueSchedule extends ScheduleTimes {
   name: string;
   workflowName: string;
   mode: ScheduleMode;
+  /** Its runs wait in a queue. */
+  queued: boolean;
   revision: number;
   nextAt: number;
 }
@@ -67,7 +74,7 @@ export interface DueSchedules {
 }
 
 const DUE = `SELECT s.name, s.workflow_name, s.crontab, s.timezone, s.mode, s.revision, pawl.epoch_ms(s.next_at),
-   pawl.epoch_ms(c.now)
+   pawl.epoch_ms(c.now), s.queue_name
  FROM (SELECT pawl.clock() AS now OFFSET 0) c CROSS JOIN pawl.schedule s
  WHERE s.name = ANY ($1::text::text[]) AND NOT s.paused AND s.next_at IS NOT NULL
  ORDER BY s.next_at, s.name LIMIT 100`;
@@ -76,7 +83,7 @@ const DUE = `SELECT s.name, s.workflow_name, s.crontab, s.timezone, s.mode, s.re
 export async function dueSchedules(lane: Lane, names: readonly string[]): Promise<DueSchedules> {
   const rows = await lane.call(DUE, [textArray(names)]);
   const due: DueSchedule[] = [];
-  for (const [name, workflowName, crontab, timezone, mode, revision, at, clock] of rows) {
+  for (const [name, workflowName, crontab, timezone, mode, revision, at, clock, queue] of rows) {
     const [nextAt, now] = [Number(at), Number(clock)];
     if (nextAt > now) return { due, next: nextAt, now };
     due.push({
@@ -85,6 +92,7 @@ export async function dueSchedules(lane: Lane, names: readonly string[]): Promis
       crontab: crontab as string,
       timezone: timezone as string,
       mode: mode as ScheduleMode,
+      queued: queue !== null,
       revision: Number(revision),
       nextAt,
     });

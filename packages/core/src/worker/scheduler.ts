@@ -9,6 +9,7 @@
 import { scheduledWorkflowID } from '../codec/index.ts';
 import { type Crontab, parseCrontab } from '../cron/crontab.ts';
 import type { Engine } from '../engine/engine.ts';
+import { UnknownQueueError } from '../errors/index.ts';
 import type { Lane } from '../store/database.ts';
 import {
   type DueSchedule,
@@ -37,8 +38,8 @@ export interface SchedulerOptions {
   engine: Engine;
   lane: Lane;
   definitions: ReadonlyMap<string, ScheduleDefinition>;
-  /** Something is there to be claimed. */
-  fired: () => void;
+  /** Something is there to be claimed; `queued`: taken out of a queue. */
+  fired: (what: { queued: boolean }) => void;
 }
 
 /** How late a tick may come that is skipped when it is missed: it may have been under way. */
@@ -62,6 +63,8 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
   let running: Promise<void> | undefined;
   let alarm: { at: number; off: () => void } | undefined;
   let stopped = true;
+  /** It is said once, and tried twice a second. */
+  let said: string | undefined;
 
   const crontabOf = ({ crontab, timezone }: ScheduleTimes): Crontab => {
     const key = `${timezone} ${crontab}`;
@@ -74,7 +77,7 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
     const fresh = [...definitions.values()].filter(({ name }) => !written.has(name));
     if (fresh.length === 0) return;
     const now = new Date(clock.now());
-    await registerSchedules(lane, {
+    const unknown = await registerSchedules(lane, {
       executor: engine.executor,
       lockClass: schemaClass(engine.database.schema),
       alone: engine.database.embedded,
@@ -83,6 +86,7 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
         next: crontabOf(definition).next(now)?.getTime() ?? null,
       })),
     });
+    if (unknown !== undefined) throw new UnknownQueueError(unknown);
     for (const { name } of fresh) written.add(name);
     names = [...written];
     run();
@@ -166,7 +170,7 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
       // Others are at it; the next tick says what is left.
       if (done.size === 0) return;
       for (const planned of plans) if (done.has(planned.name)) tell(planned);
-      fired();
+      fired({ queued: plans.some(({ schedule }) => schedule.queued) });
     }
   };
 
@@ -208,9 +212,12 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
     },
     due: (at) => {
       if (definitions.size > written.size)
-        register().catch((error: unknown) =>
-          events.emit('remark', { level: 'warn', text: 'A schedule could not be registered', error }),
-        );
+        register().catch((error: Error) => {
+          if (error.message === said) return;
+          said = error.message;
+          const text = 'A schedule could not be registered; each tick tries again';
+          events.emit('remark', { level: 'error', text, error });
+        });
       // Never later: what it reports may be older than what is known here.
       if (at !== undefined && (alarm === undefined || at < alarm.at)) setAlarm(at);
     },
