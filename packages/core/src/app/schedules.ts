@@ -144,7 +144,9 @@ export async function backfillSchedule(
 ): Promise<string[]> {
   for (const date of [from, to])
     if (!(date instanceof Date) || Number.isNaN(date.getTime()))
-      throw new ValidationError('backfillSchedule() takes two valid dates: from, and to which does not belong to it.');
+      throw new ValidationError(
+        'backfillSchedule() takes two valid dates: from, and to which does not belong to it.',
+      );
   return core.recordedCall('backfillSchedule', async () => {
     const row = await read(core, 'backfillSchedule', name);
     const startedAt = new Date(row.now);

@@ -34,16 +34,47 @@ describe('fields', () => {
     ['30 5 0 1 1 *', 'UTC', '2026-01-01T00:05:30Z', '2027-01-01T00:05:30Z'],
     ['*/15 * * * *', 'UTC', '2026-01-01T00:31:00Z', '2026-01-01T00:45:00Z', '01:00:00Z'],
     ['*/7 * * * *', 'UTC', '2026-01-01T00:50:00Z', '2026-01-01T00:56:00Z', '01:00:00Z', '07:00Z'],
-    ['10-30/10 * * * *', 'UTC', '2026-01-01T00:00:00Z', '2026-01-01T00:10:00Z', '20:00Z', '30:00Z', '01:10:00Z'],
+    [
+      '10-30/10 * * * *',
+      'UTC',
+      '2026-01-01T00:00:00Z',
+      '2026-01-01T00:10:00Z',
+      '20:00Z',
+      '30:00Z',
+      '01:10:00Z',
+    ],
     ['0 9-17/4 * * *', 'UTC', '2026-01-01T10:00:00Z', '2026-01-01T13:00:00Z', '17:00:00Z', '02T09:00:00Z'],
-    ['5,10-12,50 3 * * *', 'UTC', '2026-01-01T03:05:00Z', '2026-01-01T03:10:00Z', '11:00Z', '12:00Z', '50:00Z'],
+    [
+      '5,10-12,50 3 * * *',
+      'UTC',
+      '2026-01-01T03:05:00Z',
+      '2026-01-01T03:10:00Z',
+      '11:00Z',
+      '12:00Z',
+      '50:00Z',
+    ],
     ['0 0 * JAN,jul *', 'UTC', '2026-01-31T00:00:00Z', '2026-07-01T00:00:00Z'],
-    ['0 0 1 FEB-APR *', 'UTC', '2026-02-01T00:00:00Z', '2026-03-01T00:00:00Z', '04-01T00:00:00Z', '2027-02-01T00:00:00Z'],
+    [
+      '0 0 1 FEB-APR *',
+      'UTC',
+      '2026-02-01T00:00:00Z',
+      '2026-03-01T00:00:00Z',
+      '04-01T00:00:00Z',
+      '2027-02-01T00:00:00Z',
+    ],
     ['0 9 * * MON-FRI', 'UTC', '2026-01-02T09:00:00Z', '2026-01-05T09:00:00Z'],
     ['0 0 * * 0', 'UTC', '2026-01-01T00:00:00Z', '2026-01-04T00:00:00Z', '11T00:00:00Z'],
     ['0 0 * * 7', 'UTC', '2026-01-01T00:00:00Z', '2026-01-04T00:00:00Z'],
     ['0 0 * * sun', 'UTC', '2026-01-01T00:00:00Z', '2026-01-04T00:00:00Z'],
-    ['0 0 * * 5-7', 'UTC', '2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z', '03T00:00:00Z', '04T00:00:00Z', '09T00:00:00Z'],
+    [
+      '0 0 * * 5-7',
+      'UTC',
+      '2026-01-01T00:00:00Z',
+      '2026-01-02T00:00:00Z',
+      '03T00:00:00Z',
+      '04T00:00:00Z',
+      '09T00:00:00Z',
+    ],
     ['  0   0  *  *  1 ', 'UTC', '2026-01-01T00:00:00Z', '2026-01-05T00:00:00Z'],
     ['0 0 * * */3', 'UTC', '2026-01-01T00:00:00Z', '2026-01-03T00:00:00Z', '04T00:00:00Z', '07T00:00:00Z'],
     ['59 23 31 12 *', 'UTC', '2026-12-31T23:59:00Z', '2027-12-31T23:59:00Z'],
@@ -52,20 +83,56 @@ describe('fields', () => {
 
 describe('days of the month and of the week', () => {
   test.each<Case>([
-    ['0 0 13 * FRI', 'UTC', '2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z', '09T00:00:00Z', '13T00:00:00Z', '16T00:00:00Z'],
+    [
+      '0 0 13 * FRI',
+      'UTC',
+      '2026-01-01T00:00:00Z',
+      '2026-01-02T00:00:00Z',
+      '09T00:00:00Z',
+      '13T00:00:00Z',
+      '16T00:00:00Z',
+    ],
     ['0 0 1,15 * 3', 'UTC', '2026-01-10T00:00:00Z', '2026-01-14T00:00:00Z', '15T00:00:00Z', '21T00:00:00Z'],
     ['0 0 13 * *', 'UTC', '2026-01-01T00:00:00Z', '2026-01-13T00:00:00Z', '02-13T00:00:00Z'],
     // A field that begins with * does not add days: the other one must fit, too.
-    ['0 0 */2 * MON', 'UTC', '2026-01-01T00:00:00Z', '2026-01-05T00:00:00Z', '19T00:00:00Z', '02-09T00:00:00Z'],
+    [
+      '0 0 */2 * MON',
+      'UTC',
+      '2026-01-01T00:00:00Z',
+      '2026-01-05T00:00:00Z',
+      '19T00:00:00Z',
+      '02-09T00:00:00Z',
+    ],
     ['0 0 1-7 * */7', 'UTC', '2026-01-01T00:00:00Z', '2026-01-04T00:00:00Z', '02-01T00:00:00Z'],
-    ['0 0 31 * *', 'UTC', '2026-01-31T00:00:00Z', '2026-03-31T00:00:00Z', '05-31T00:00:00Z', '07-31T00:00:00Z'],
+    [
+      '0 0 31 * *',
+      'UTC',
+      '2026-01-31T00:00:00Z',
+      '2026-03-31T00:00:00Z',
+      '05-31T00:00:00Z',
+      '07-31T00:00:00Z',
+    ],
     ['0 0 30 * *', 'UTC', '2026-01-30T00:00:00Z', '2026-03-30T00:00:00Z', '04-30T00:00:00Z'],
-    ['0 0 L * *', 'UTC', '2026-01-31T00:00:00Z', '2026-02-28T00:00:00Z', '03-31T00:00:00Z', '04-30T00:00:00Z'],
+    [
+      '0 0 L * *',
+      'UTC',
+      '2026-01-31T00:00:00Z',
+      '2026-02-28T00:00:00Z',
+      '03-31T00:00:00Z',
+      '04-30T00:00:00Z',
+    ],
     ['0 0 L 2 *', 'UTC', '2027-03-01T00:00:00Z', '2028-02-29T00:00:00Z', '2029-02-28T00:00:00Z'],
     ['0 0 29 2 *', 'UTC', '2026-01-01T00:00:00Z', '2028-02-29T00:00:00Z', '2032-02-29T00:00:00Z'],
     // 2100 is no leap year.
     ['0 0 29 2 *', 'UTC', '2096-02-29T00:00:00Z', '2104-02-29T00:00:00Z'],
-    ['0 0 29 2 MON', 'UTC', '2028-02-21T00:00:00Z', '2028-02-28T00:00:00Z', '29T00:00:00Z', '2029-02-05T00:00:00Z'],
+    [
+      '0 0 29 2 MON',
+      'UTC',
+      '2028-02-21T00:00:00Z',
+      '2028-02-28T00:00:00Z',
+      '29T00:00:00Z',
+      '2029-02-05T00:00:00Z',
+    ],
     ['0 0 30 2 SUN', 'UTC', '2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z', '08T00:00:00Z'],
     ['59 59 23 28 2 *', 'UTC', '2028-02-28T23:59:58Z', '2028-02-28T23:59:59Z', '2029-02-28T23:59:59Z'],
   ])(name, (...given) => expectTicks(given));
@@ -95,11 +162,38 @@ describe('clocks that are put forward, hours fixed: what is left out comes in th
     ['30 2 * * *', 'America/New_York', '2026-03-07T12:00:00Z', '2026-03-08T07:00:00Z', '09T06:30:00Z'],
     ['0 2 * * *', 'America/New_York', '2026-03-07T12:00:00Z', '2026-03-08T07:00:00Z', '09T06:00:00Z'],
     ['0 3 * * *', 'America/New_York', '2026-03-07T12:00:00Z', '2026-03-08T07:00:00Z', '09T07:00:00Z'],
-    ['*/15 2 * * *', 'America/New_York', '2026-03-07T12:00:00Z', '2026-03-08T07:00:00Z', '09T06:00:00Z', '15:00Z'],
-    ['0 2,3 * * *', 'America/New_York', '2026-03-07T12:00:00Z', '2026-03-08T07:00:00Z', '09T06:00:00Z', '07:00:00Z'],
-    ['30 1-3 * * *', 'America/New_York', '2026-03-08T06:00:00Z', '2026-03-08T06:30:00Z', '07:00:00Z', '07:30:00Z'],
+    [
+      '*/15 2 * * *',
+      'America/New_York',
+      '2026-03-07T12:00:00Z',
+      '2026-03-08T07:00:00Z',
+      '09T06:00:00Z',
+      '15:00Z',
+    ],
+    [
+      '0 2,3 * * *',
+      'America/New_York',
+      '2026-03-07T12:00:00Z',
+      '2026-03-08T07:00:00Z',
+      '09T06:00:00Z',
+      '07:00:00Z',
+    ],
+    [
+      '30 1-3 * * *',
+      'America/New_York',
+      '2026-03-08T06:00:00Z',
+      '2026-03-08T06:30:00Z',
+      '07:00:00Z',
+      '07:30:00Z',
+    ],
     ['15 30 2 * * *', 'America/New_York', '2026-03-08T06:59:59Z', '2026-03-08T07:00:00Z', '09T06:30:15Z'],
-    ['30 2 8 3 *', 'America/New_York', '2026-01-01T00:00:00Z', '2026-03-08T07:00:00Z', '2027-03-08T07:30:00Z'],
+    [
+      '30 2 8 3 *',
+      'America/New_York',
+      '2026-01-01T00:00:00Z',
+      '2026-03-08T07:00:00Z',
+      '2027-03-08T07:30:00Z',
+    ],
     ['30 2 * * *', 'Europe/Berlin', '2026-03-28T12:00:00Z', '2026-03-29T01:00:00Z', '30T00:30:00Z'],
     ['30 2 * * *', 'Australia/Sydney', '2026-10-03T12:00:00Z', '2026-10-03T16:00:00Z', '04T15:30:00Z'],
     ['15 2 * * *', 'Australia/Lord_Howe', '2026-10-03T12:00:00Z', '2026-10-03T15:30:00Z', '04T15:15:00Z'],
@@ -107,7 +201,14 @@ describe('clocks that are put forward, hours fixed: what is left out comes in th
     // Midnight itself is left out.
     ['0 0 * * *', 'America/Santiago', '2026-09-05T12:00:00Z', '2026-09-06T04:00:00Z', '07T03:00:00Z'],
     // A whole day was: Samoa went from 29 to 31 December 2011.
-    ['0 12 * * *', 'Pacific/Apia', '2011-12-29T00:00:00Z', '2011-12-29T22:00:00Z', '30T10:00:00Z', '22:00:00Z'],
+    [
+      '0 12 * * *',
+      'Pacific/Apia',
+      '2011-12-29T00:00:00Z',
+      '2011-12-29T22:00:00Z',
+      '30T10:00:00Z',
+      '22:00:00Z',
+    ],
   ])(name, (...given) => expectTicks(given));
 });
 
@@ -116,7 +217,14 @@ describe('clocks that are put back, hours fixed: what is shown twice comes the f
     ['30 1 * * *', 'America/New_York', '2026-10-31T12:00:00Z', '2026-11-01T05:30:00Z', '02T06:30:00Z'],
     ['0 1 * * *', 'America/New_York', '2026-11-01T05:00:00Z', '2026-11-02T06:00:00Z'],
     ['0 2 * * *', 'America/New_York', '2026-11-01T05:00:00Z', '2026-11-01T07:00:00Z', '02T07:00:00Z'],
-    ['*/30 1 * * *', 'America/New_York', '2026-11-01T04:59:59Z', '2026-11-01T05:00:00Z', '30:00Z', '02T06:00:00Z'],
+    [
+      '*/30 1 * * *',
+      'America/New_York',
+      '2026-11-01T04:59:59Z',
+      '2026-11-01T05:00:00Z',
+      '30:00Z',
+      '02T06:00:00Z',
+    ],
     // Asked while they are shown for the second time.
     ['30 1 * * *', 'America/New_York', '2026-11-01T06:10:00Z', '2026-11-02T06:30:00Z'],
     ['30 1,2 * * *', 'America/New_York', '2026-11-01T06:10:00Z', '2026-11-01T07:30:00Z'],
@@ -129,8 +237,24 @@ describe('clocks that are put back, hours fixed: what is shown twice comes the f
 
 describe('every hour: the clocks are followed through both changes', () => {
   test.each<Case>([
-    ['*/30 * * * *', 'America/New_York', '2026-03-08T06:00:00Z', '2026-03-08T06:30:00Z', '07:00:00Z', '30:00Z', '08:00:00Z'],
-    ['*/30 * * * *', 'America/New_York', '2026-11-01T05:00:00Z', '2026-11-01T05:30:00Z', '06:00:00Z', '30:00Z', '07:00:00Z'],
+    [
+      '*/30 * * * *',
+      'America/New_York',
+      '2026-03-08T06:00:00Z',
+      '2026-03-08T06:30:00Z',
+      '07:00:00Z',
+      '30:00Z',
+      '08:00:00Z',
+    ],
+    [
+      '*/30 * * * *',
+      'America/New_York',
+      '2026-11-01T05:00:00Z',
+      '2026-11-01T05:30:00Z',
+      '06:00:00Z',
+      '30:00Z',
+      '07:00:00Z',
+    ],
     ['15 * * * *', 'America/New_York', '2026-03-08T06:15:00Z', '2026-03-08T07:15:00Z', '08:15:00Z'],
     ['15 * * * *', 'America/New_York', '2026-11-01T05:15:00Z', '2026-11-01T06:15:00Z', '07:15:00Z'],
     ['0 */2 * * *', 'America/New_York', '2026-03-08T05:00:00Z', '2026-03-08T08:00:00Z', '10:00:00Z'],
@@ -138,12 +262,33 @@ describe('every hour: the clocks are followed through both changes', () => {
     ['*/30 * * * *', 'Europe/Berlin', '2026-03-29T00:30:00Z', '2026-03-29T01:00:00Z', '30:00Z'],
     ['*/30 * * * *', 'Europe/Berlin', '2026-10-25T00:30:00Z', '2026-10-25T01:00:00Z', '30:00Z', '02:00:00Z'],
     ['0 * * * *', 'Australia/Sydney', '2026-04-04T15:00:00Z', '2026-04-04T16:00:00Z', '17:00:00Z'],
-    ['*/30 * * * *', 'Australia/Lord_Howe', '2026-04-04T14:30:00Z', '2026-04-04T15:00:00Z', '30:00Z', '16:00:00Z'],
+    [
+      '*/30 * * * *',
+      'Australia/Lord_Howe',
+      '2026-04-04T14:30:00Z',
+      '2026-04-04T15:00:00Z',
+      '30:00Z',
+      '16:00:00Z',
+    ],
     ['*/30 * * * *', 'Australia/Lord_Howe', '2026-10-03T15:00:00Z', '2026-10-03T15:30:00Z', '16:00:00Z'],
-    ['45 * * * *', 'Australia/Lord_Howe', '2026-04-04T14:00:00Z', '2026-04-04T14:45:00Z', '15:15:00Z', '16:15:00Z'],
+    [
+      '45 * * * *',
+      'Australia/Lord_Howe',
+      '2026-04-04T14:00:00Z',
+      '2026-04-04T14:45:00Z',
+      '15:15:00Z',
+      '16:15:00Z',
+    ],
     ['* * * * * *', 'Europe/Berlin', '2026-03-29T00:59:59Z', '2026-03-29T01:00:00Z', '01Z'],
     ['* * * * * *', 'Europe/Berlin', '2026-10-25T00:59:59Z', '2026-10-25T01:00:00Z', '01Z'],
-    ['*/30 * 1 11 *', 'America/New_York', '2026-06-01T00:00:00Z', '2026-11-01T04:00:00Z', '30:00Z', '05:00:00Z'],
+    [
+      '*/30 * 1 11 *',
+      'America/New_York',
+      '2026-06-01T00:00:00Z',
+      '2026-11-01T04:00:00Z',
+      '30:00Z',
+      '05:00:00Z',
+    ],
   ])(name, (...given) => expectTicks(given));
 });
 
@@ -177,25 +322,42 @@ test.each([
   expect(parse).toThrow(why);
 });
 
-test.each(['', 'Mars/Olympus', 'Europe/Berlim', '+02:00', '2', undefined])('%j is no time zone', (timezone) => {
-  const parse = () => parseCrontab('* * * * *', timezone as string);
-  expect(parse).toThrow(ConfigurationError);
-  expect(parse).toThrow('There is no time zone');
-});
+test.each(['', 'Mars/Olympus', 'Europe/Berlim', '+02:00', '2', undefined])(
+  '%j is no time zone',
+  (timezone) => {
+    const parse = () => parseCrontab('* * * * *', timezone as string);
+    expect(parse).toThrow(ConfigurationError);
+    expect(parse).toThrow('There is no time zone');
+  },
+);
 
 test('the ticks of a while are those from its begin up to its end, which does not belong to it', () => {
   const { ticks } = parseCrontab('0 * * * *', 'UTC');
   const between = (from: string, to: string) =>
     [...ticks(new Date(from), new Date(to))].map((tick) => tick.toISOString().slice(11, 16));
   expect(between('2026-01-01T01:00:00Z', '2026-01-01T04:00:00Z')).toEqual(['01:00', '02:00', '03:00']);
-  expect(between('2026-01-01T01:00:00.001Z', '2026-01-01T04:00:00.001Z')).toEqual(['02:00', '03:00', '04:00']);
+  expect(between('2026-01-01T01:00:00.001Z', '2026-01-01T04:00:00.001Z')).toEqual([
+    '02:00',
+    '03:00',
+    '04:00',
+  ]);
   expect(between('2026-01-01T04:00:00Z', '2026-01-01T01:00:00Z')).toEqual([]);
 });
 
 // The other implementation knows what clocks show from Intl, and nothing of changes: it goes from minute to minute.
 describe('as found by going through all minutes around a change', () => {
   const HOUR = 3_600_000;
-  const crontabs = ['*/10 * * * *', '5 * * * *', '20 */3 * * *', '10,50 0-3 * * *', '*/25 1,2 * * *', '45 2 * * *', '0 0 * * *', '30 23 * * 0', '15 1 */2 * *'];
+  const crontabs = [
+    '*/10 * * * *',
+    '5 * * * *',
+    '20 */3 * * *',
+    '10,50 0-3 * * *',
+    '*/25 1,2 * * *',
+    '45 2 * * *',
+    '0 0 * * *',
+    '30 23 * * 0',
+    '15 1 */2 * *',
+  ];
   const changes: [string, string][] = [
     ['America/New_York', '2026-03-08T07:00:00Z'],
     ['America/New_York', '2026-11-01T06:00:00Z'],
@@ -235,7 +397,11 @@ describe('as found by going through all minutes around a change', () => {
   }
 
   function minutesOf(timezone: string, from: number, to: number): Minute[] {
-    const format = new Intl.DateTimeFormat('sv-SE', { timeZone: timezone, dateStyle: 'short', timeStyle: 'short' });
+    const format = new Intl.DateTimeFormat('sv-SE', {
+      timeZone: timezone,
+      dateStyle: 'short',
+      timeStyle: 'short',
+    });
     const minutes: Minute[] = [];
     for (let at = from; at < to; at += 60_000)
       minutes.push({ at, wall: Date.parse(`${format.format(at).replace(' ', 'T')}Z`) });
@@ -253,7 +419,7 @@ describe('as found by going through all minutes around a change', () => {
         continue;
       }
       // All that the clocks have come to for the first time, what they went over included.
-      for (; shown < wall; ) if (fits((shown += 60_000))) found.add(at);
+      for (; shown < wall;) if (fits((shown += 60_000))) found.add(at);
     }
     return [...found];
   }
@@ -261,18 +427,32 @@ describe('as found by going through all minutes around a change', () => {
   /** Steps, lists and ranges of numbers, which is all that is used here. */
   function matcher(crontab: string): (wall: number) => boolean {
     const allowed = crontab.split(' ').map((field, index) => {
-      const [low = 0, high = 0] = [[0, 59], [0, 23], [1, 31], [1, 12], [0, 6]][index] ?? [];
+      const [low = 0, high = 0] =
+        [
+          [0, 59],
+          [0, 23],
+          [1, 31],
+          [1, 12],
+          [0, 6],
+        ][index] ?? [];
       const values = new Set<number>();
       for (const part of field.split(',')) {
         const [range = '', step = '1'] = part.split('/');
-        const [first = low, last = range === '*' ? high : first] = range === '*' ? [low, high] : range.split('-').map(Number);
+        const [first = low, last = range === '*' ? high : first] =
+          range === '*' ? [low, high] : range.split('-').map(Number);
         for (let value = first; value <= last; value += Number(step)) values.add(value);
       }
       return values;
     });
     return (wall) => {
       const date = new Date(wall);
-      const shown = [date.getUTCMinutes(), date.getUTCHours(), date.getUTCDate(), date.getUTCMonth() + 1, date.getUTCDay()];
+      const shown = [
+        date.getUTCMinutes(),
+        date.getUTCHours(),
+        date.getUTCDate(),
+        date.getUTCMonth() + 1,
+        date.getUTCDay(),
+      ];
       return shown.every((value, index) => allowed[index]?.has(value));
     };
   }

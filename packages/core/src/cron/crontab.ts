@@ -137,7 +137,9 @@ function toCron(fields: readonly string[]): Cron | Error {
 /** Says which field is wrong: the one that is alone, too. */
 function invalid(text: string, fields: readonly string[], cause: Error): ConfigurationError {
   const names = NAMES.slice(-fields.length);
-  const wrong = fields.findIndex((field, at) => toCron(fields.map((_, i) => (i === at ? field : '*'))) instanceof Error);
+  const wrong = fields.findIndex(
+    (field, at) => toCron(fields.map((_, i) => (i === at ? field : '*'))) instanceof Error,
+  );
   const where = wrong < 0 ? '' : `, because of ${JSON.stringify(fields[wrong])} for the ${names[wrong]}`;
   return new ConfigurationError(
     `${JSON.stringify(text)} is no crontab${where}. Its fields are ${names.join(', ')}: numbers, names such as JAN or MON, ranges from the smaller to the larger, steps such as */15, lists with commas.`,

@@ -32,10 +32,7 @@ export interface RegisterOptions {
 }
 
 /** Returns a queue that does not exist; then nothing was written. */
-export async function registerSchedules(
-  lane: Lane,
-  options: RegisterOptions,
-): Promise<string | undefined> {
+export async function registerSchedules(lane: Lane, options: RegisterOptions): Promise<string | undefined> {
   const { executor, lockClass, alone, schedules } = options;
   const texts = (of: (definition: ScheduleDefinition) => string | null) =>
     textArray(schedules.map(({ definition }) => of(definition)));

@@ -13,10 +13,13 @@ const SETTLE_MS = 1000;
 const LOOK_MS = 2;
 /** Each stop is so long after the moment that something was due. */
 const LATE_MS = 2;
+/** An advance that stops more often takes minutes, and is most likely a mistake. */
+const MOST_STOPS = 10_000;
 
 /**
  * Holds the clock of a schema. `advance` makes time pass without waiting: from one due moment to the next, so that a
- * workflow that sleeps a day seven times has gone round seven times after `advance('7d')`.
+ * workflow that sleeps a day seven times has gone round seven times after `advance('7d')`, and an hourly schedule has been
+ * run three times after `advance('3h')`.
  *
  * Follows it: sleeps, timeouts of workflows and waits, pauses between attempts, deadlines, leases of dead processes,
  * `pawl.now()`. Does not: the `timeout` of a step, which measures a function that really runs, and the clock of
@@ -48,12 +51,17 @@ export class TestClock {
   /**
    * Puts the clock forward and sets off what became due, in its order. Resolves when that has come to rest: finished,
    * or waiting for something else; what takes longer than a second of real time is not waited for.
+   * @throws ConfigurationError if more than 10,000 moments are on the way
    */
   async advance(duration: Duration): Promise<void> {
     let target = this.#offsetMs + toMilliseconds(duration, 'duration of advance');
-    for (;;) {
+    for (let stops = 0; ; stops++) {
       const next = await this.#settle();
       if (this.#offsetMs + next >= target) break;
+      if (stops === MOST_STOPS)
+        throw new ConfigurationError(
+          `advance() has stopped ${MOST_STOPS} times, each time because something was due. Advance by less, or pause what is due so often: pawl.pauseSchedule(name).`,
+        );
       await this.#put(this.#offsetMs + next + LATE_MS);
       // What follows must not fall behind the end for it.
       target += LATE_MS;
