@@ -120,14 +120,18 @@ export async function setPaused(core: PawlCore, name: string, paused: boolean): 
 }
 
 /** The id of the run. */
-export async function triggerSchedule(core: PawlCore, name: string): Promise<string> {
+export async function triggerSchedule(
+  core: PawlCore,
+  name: string,
+  { encode } = core.codec,
+): Promise<string> {
   // Drawn once: by it a repeated call recognizes its run.
   const drawn = randomUUID();
   return core.recordedCall('triggerSchedule', async () => {
     const { now } = await read(core, 'triggerSchedule', name);
     const workflowID = scheduledWorkflowID(name, `trigger-${drawn}`);
     const at = new Date(now);
-    await start(core, 'triggerSchedule', name, [{ workflowID, input: core.codec.encode([at, at]) }]);
+    await start(core, 'triggerSchedule', name, [{ workflowID, input: encode([at, at]) }]);
     return workflowID;
   });
 }

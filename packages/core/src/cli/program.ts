@@ -166,10 +166,7 @@ export function createProgram(streams: Streams): Command {
       change.deleteWorkflows(context(command), ids, options),
     );
 
-  const schedule = program
-    .command('schedule')
-    .description('what is started by the clock')
-    .helpCommand(false);
+  const schedule = program.command('schedule').description('what is started by the clock').helpCommand(false);
   schedule
     .command('list')
     .description('list schedules: when each one ticks next, and which are paused')

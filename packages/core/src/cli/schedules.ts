@@ -1,6 +1,7 @@
 // Owns the commands of `schedule`: list, pause, resume, trigger. Never registers one: that is done in code.
 
 import * as schedules from '../app/schedules.ts';
+import { createCodec } from '../codec/index.ts';
 import { withPawl } from './connect.ts';
 import type { Context } from './context.ts';
 import type { Cell } from './terminal.ts';
@@ -56,7 +57,10 @@ export async function changeSchedule(
 }
 
 export async function triggerSchedule({ where, json, terminal }: Context, name: string): Promise<void> {
-  const workflowID = await withPawl(where, (core) => schedules.triggerSchedule(core, name));
+  const workflowID = await withPawl(where, (core) =>
+    // Dates as an app without a serializer of its own would store them.
+    schedules.triggerSchedule(core, name, createCodec()),
+  );
   if (json) terminal.json({ name, workflowID });
   else terminal.print(workflowID);
 }
