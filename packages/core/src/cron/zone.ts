@@ -14,7 +14,7 @@ export interface Zone {
   changeBetween(from: number, to: number): Change | undefined;
 }
 
-export interface Change {
+interface Change {
   at: number;
   /** What the clocks would have shown without it, and what they show. */
   before: number;

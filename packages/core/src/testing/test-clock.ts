@@ -10,6 +10,8 @@ import { ConfigurationError } from '../errors/index.ts';
 
 /** How long what became due may take to come to rest, in real time, before the clock goes on. */
 const SETTLE_MS = 1000;
+/** How long until it is taken up at all, which is up to Pawl and the machine. */
+const TAKEN_MS = 5000;
 const LOOK_MS = 2;
 /** Each stop is so long after the moment that something was due. */
 const LATE_MS = 2;
@@ -110,13 +112,15 @@ export class TestClock {
 
   /** Ticks until nothing moves. Returns in how many milliseconds the next thing is due; Infinity: never. */
   async #settle(): Promise<number> {
-    const end = performance.now() + SETTLE_MS;
+    const last = performance.now() + TAKEN_MS;
+    let end = performance.now() + SETTLE_MS;
     for (;;) {
       await Promise.all(this.#running.map(({ executor }) => executor.tickNow()));
       while (this.#running.some(isBusy) && performance.now() < end)
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       const { due, next } = await this.#look();
-      if ((!due && !this.#running.some(isBusy)) || performance.now() >= end) return next;
+      if (due && performance.now() < last) end = performance.now() + SETTLE_MS;
+      else if (!this.#running.some(isBusy) || performance.now() >= end) return next;
     }
   }
 
