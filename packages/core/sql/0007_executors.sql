@@ -120,7 +120,7 @@ END $$;
 CREATE FUNCTION pawl.tick(
   p_executor bigint, p_class integer, p_lease_ms float8, p_renew boolean, p_armed integer, p_locked boolean, p_alone boolean,
   p_recv text[], p_topics text[], p_results text[], p_events text[], p_keys text[], p_error text,
-  p_names text[], p_versions text[]
+  p_names text[], p_versions text[], p_schedules text[]
 ) RETURNS TABLE (what text, id text, detail text, at float8)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -218,6 +218,10 @@ BEGIN
   WHERE me.number = p_executor AND me.any_version AND e.gone_at IS NULL AND s.name = ANY (me.names)
     AND (s.name, s.version) NOT IN (SELECT m.name, m.version FROM unnest(me.names, me.versions) m(name, version))
   HAVING count(*) > 0;
+  IF p_schedules <> '{}' THEN
+    RETURN QUERY SELECT 'schedule', NULL::text, NULL::text, pawl.epoch_ms(min(s.next_at))
+    FROM pawl.schedule s WHERE s.name = ANY (p_schedules) AND NOT s.paused HAVING min(s.next_at) IS NOT NULL;
+  END IF;
   RETURN QUERY SELECT 'upkeep', u.task, NULL::text, NULL::float8 FROM pawl.upkeep u WHERE u.next_at <= v_now;
   RETURN QUERY SELECT 'clock', NULL::text, NULL::text, pawl.epoch_ms(pawl.clock());
 END $$;

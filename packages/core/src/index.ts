@@ -14,6 +14,7 @@ export type {
 export { Pawl } from './app/pawl.ts';
 export type { Queue, QueueInfo, QueueOptions } from './app/queues.ts';
 export type { JsonValue, WorkflowState, WorkflowStatus } from './app/status.ts';
+export type { Schedule, ScheduleInfo, ScheduleOptions } from './app/schedules.ts';
 export { defineEvent, defineTopic, type EventKey, type Topic } from './app/topics.ts';
 export type { ReadStreamOptions } from './app/streams.ts';
 export type { HookOptions, SendOptions } from './app/verbs.ts';

@@ -14,6 +14,7 @@ import {
   NotLaunchedError,
 } from '../errors/index.ts';
 import type { QueueDefinition } from '../store/queues.ts';
+import type { ScheduleDefinition } from '../store/schedules.ts';
 import type { Emitter } from '../telemetry/events.ts';
 import { type Logger, stampingLogger } from '../telemetry/logger.ts';
 import type { Runtime } from './runtime.ts';
@@ -23,6 +24,8 @@ export class PawlCore {
   readonly codec: Codec;
   readonly registry: Registry;
   readonly events: Emitter;
+  /** What is registered to be started by the clock, by name. */
+  readonly schedules = new Map<string, ScheduleDefinition>();
   runtime: Runtime | undefined;
   /** Registered here; the database has the ones that count. */
   readonly queues = new Map<string, QueueDefinition>();

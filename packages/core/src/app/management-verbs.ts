@@ -4,6 +4,7 @@ import { createHandle, type WorkflowHandle } from './handles.ts';
 import type { Duration } from '../codec/index.ts';
 import * as queues from './queues.ts';
 import * as management from './management.ts';
+import * as schedules from './schedules.ts';
 import { readStatus, type WorkflowStatus } from './status.ts';
 
 export class ManagementVerbs {
@@ -75,6 +76,48 @@ export class ManagementVerbs {
 
   listExecutors(): Promise<management.ExecutorInfo[]> {
     return this.#recorded('listExecutors', () => management.listExecutors(this.#core));
+  }
+
+  /** Schedules that any process has ever registered, by name. */
+  listSchedules(): Promise<schedules.ScheduleInfo[]> {
+    return this.#recorded('listSchedules', () => schedules.listSchedules(this.#core));
+  }
+
+  /**
+   * Holds a schedule until `resumeSchedule`, in all processes. Its ticks until then are skipped, or, in the mode 'catch-up',
+   * run after it.
+   * @throws NotRegisteredError if no process has ever registered it
+   */
+  pauseSchedule(name: string): Promise<void> {
+    return this.reach(() => schedules.setPaused(this.#core, name, true));
+  }
+
+  /** @throws NotRegisteredError if no process has ever registered it */
+  resumeSchedule(name: string): Promise<void> {
+    return this.reach(() => schedules.setPaused(this.#core, name, false));
+  }
+
+  /**
+   * Starts a run of a schedule now, besides those of its ticks, paused or not; both its dates are the time of the call.
+   * @throws NotRegisteredError if no process has ever registered it
+   */
+  async triggerSchedule<R = unknown>(name: string): Promise<WorkflowHandle<R>> {
+    const id = await this.reach(() => schedules.triggerSchedule(this.#core, name));
+    return createHandle<R>(this.#core, id);
+  }
+
+  /**
+   * Starts the runs of all ticks from `from` up to `to`, which does not belong to it, that are in the past. Those that have
+   * run before are not run again: their ids are the same.
+   * @returns handles of all of them, in the order of the ticks
+   * @throws NotRegisteredError if no process has ever registered it
+   * @throws ValidationError for more than 10,000 ticks
+   * @example
+   * await pawl.backfillSchedule('daily-report', new Date('2026-03-01'), new Date('2026-03-08'));
+   */
+  async backfillSchedule<R = unknown>(name: string, from: Date, to: Date): Promise<WorkflowHandle<R>[]> {
+    const ids = await this.reach(() => schedules.backfillSchedule(this.#core, name, from, to));
+    return ids.map((id) => createHandle<R>(this.#core, id));
   }
 
   /** Ends a workflow that has not ended. What runs sees it at its next durable operation, waits at once. */

@@ -20,6 +20,7 @@ import { explainLaunch } from './launch-error.ts';
 import { startRuntime } from './runtime.ts';
 import * as streams from './streams.ts';
 import type { ReadStreamOptions } from './streams.ts';
+import { registerScheduled, type Schedule, type ScheduleOptions } from './schedules.ts';
 import * as surroundings from './surroundings.ts';
 import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
@@ -88,8 +89,8 @@ export class Pawl extends ManagementVerbs {
     try {
       this.#resolved = config;
       core.registry.freeze(config.applicationVersion);
-      const { codec, registry, storage, events } = core;
-      const starting = startRuntime({ config, codec, registry, storage, events });
+      const { codec, registry, storage, events, schedules } = core;
+      const starting = startRuntime({ config, codec, registry, storage, events, schedules });
       this.#launching = starting.catch(() => {});
       core.runtime = await starting;
       core.state = 'ready';
@@ -173,6 +174,21 @@ export class Pawl extends ManagementVerbs {
     const workflow = workflows.registerWorkflow(this.#core, fn, options);
     setInternals(workflow, this.#core);
     return workflow;
+  }
+
+  /**
+   * Has the clock start a workflow, as long as a process runs that registers this: once per tick, over all of them, with
+   * the id `sched-{name}-{ISO instant}`. Its arguments are when it was to start, and when it was started. A change of these
+   * options counts for all processes from the launch of the first that has it. Before or after `launch()`.
+   * @throws ConfigurationError for a crontab or time zone that is none, a name that is taken
+   * @example
+   * pawl.registerScheduled(cancelUnpaid, { crontab: '0 * * * *' });
+   */
+  registerScheduled(
+    workflow: Workflow<[scheduledAt: Date, startedAt: Date], unknown>,
+    options: ScheduleOptions,
+  ): Schedule {
+    return registerScheduled(this.#core, workflow, options);
   }
 
   /**

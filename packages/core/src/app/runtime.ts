@@ -11,6 +11,7 @@ import type { Database, Lane } from '../store/database.ts';
 import { type Feed, type Page, type Reading, readPages } from '../store/feeds.ts';
 import { checkMigrated, migrate } from '../store/migrate.ts';
 import { countWaiting } from '../store/reading.ts';
+import type { ScheduleDefinition } from '../store/schedules.ts';
 import type { Emitter } from '../telemetry/events.ts';
 import { subscribeLogger } from '../telemetry/logger.ts';
 import { startTelemetry } from '../telemetry/opentelemetry.ts';
@@ -18,6 +19,7 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import { createClaimer } from '../worker/claimer.ts';
 import { createExecutor, type Executor } from '../worker/executor.ts';
 import { createHints, type Hints } from '../worker/hints.ts';
+import { createScheduler, type Scheduler } from '../worker/scheduler.ts';
 import { createSweeper } from '../worker/sweeper.ts';
 import { createWatcher, type Follower } from '../worker/watcher.ts';
 import { coalesce } from './coalesce.ts';
@@ -27,6 +29,7 @@ export interface Runtime {
   readonly database: Database;
   readonly engine: Engine;
   readonly executor: Executor;
+  readonly scheduler: Scheduler;
   readonly hints: Hints;
   readonly telemetry: Telemetry;
   /** How a workflow ends, wherever it runs. Rejects when this process stops first. */
@@ -62,6 +65,8 @@ export interface RuntimeOptions {
   registry: Registry;
   storage: AsyncLocalStorage<Scope>;
   events: Emitter;
+  /** By name. */
+  schedules?: ReadonlyMap<string, ScheduleDefinition>;
   /** For a `PawlClient`. */
   observer?: boolean;
   /** Sees to it that the schema fits. Default: it is migrated, or checked, as the configuration says. */
@@ -184,9 +189,19 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
     onDue: () => hints.ready(),
     onLeft: () => hints.queued(),
   });
+  const scheduler = createScheduler({
+    engine,
+    lane: controlLane,
+    definitions: options.schedules ?? new Map(),
+    fired: ({ queued }) => {
+      claimer.request();
+      if (queued) dispatchSoon();
+    },
+  });
   const executor: Executor = createExecutor({
     engine,
     lane: controlLane,
+    scheduler,
     hints,
     claimer,
     watcher,
@@ -226,6 +241,7 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
     database,
     engine,
     executor,
+    scheduler,
     hints,
     telemetry,
     claimSoon,

@@ -5,6 +5,7 @@ import {
   ConfigurationError,
   DatabaseUnavailableError,
   NonExistentWorkflowError,
+  NotRegisteredError,
   PawlError,
   ValidationError,
   WorkflowIDInUseError,
@@ -22,7 +23,7 @@ export const EXIT = {
   unreachable: 3,
   /** The schema has no Pawl in it, or an older or newer one than this. */
   schema: 4,
-  /** No workflow has that id. */
+  /** No workflow has that id, no schedule that name. */
   unknown: 5,
 } as const;
 
@@ -51,6 +52,8 @@ export function explain(error: unknown): Explanation {
   const line = (exitCode: ExitCode, text: string): Explanation => ({ exitCode, text: oneLine(text) });
   if (error instanceof Failure) return line(error.exitCode, error.message);
   if (error instanceof NonExistentWorkflowError) return explain(unknownWorkflow(error.workflowID));
+  if (error instanceof NotRegisteredError)
+    return line(EXIT.unknown, `No schedule has the name ${JSON.stringify(error.missing)}.`);
   if (error instanceof DatabaseUnavailableError) return line(EXIT.unreachable, error.message);
   if (error instanceof ValidationError || error instanceof ConfigurationError)
     return line(EXIT.usage, error.message);

@@ -9,6 +9,7 @@ import { migrateSchema } from './connect.ts';
 import type { Context } from './context.ts';
 import { attribute, instant, several, states, wholeNumber } from './options.ts';
 import { showExecutors } from './show-executors.ts';
+import { changeSchedule, showSchedules, triggerSchedule } from './schedules.ts';
 import * as show from './show-workflows.ts';
 import { createTerminal, type Streams } from './terminal.ts';
 
@@ -54,7 +55,7 @@ export function createProgram(streams: Streams): Command {
     .configureHelp({ showGlobalOptions: true })
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 failed, 2 wrong use, 3 no database, 4 the schema does not fit, 5 unknown workflow.',
+      '\nExit codes: 0 done, 1 failed, 2 wrong use, 3 no database, 4 the schema does not fit, 5 unknown workflow or schedule.',
     );
 
   /** The last argument of an action is its command, which knows the options of the program too. */
@@ -164,6 +165,28 @@ export function createProgram(streams: Streams): Command {
     .action((ids: string[], options: { yes?: boolean; force?: boolean }, command: Command) =>
       change.deleteWorkflows(context(command), ids, options),
     );
+
+  const schedule = program.command('schedule').description('what is started by the clock').helpCommand(false);
+  schedule
+    .command('list')
+    .description('list schedules: when each one ticks next, and which are paused')
+    .action((_options: object, command: Command) => showSchedules(context(command)));
+  schedule
+    .command('pause <name>')
+    .description('hold a schedule, in all processes')
+    .action((name: string, _options: object, command: Command) =>
+      changeSchedule(context(command), name, { paused: true }),
+    );
+  schedule
+    .command('resume <name>')
+    .description('let it go on; missed ticks are skipped, or caught up with, as its mode says')
+    .action((name: string, _options: object, command: Command) =>
+      changeSchedule(context(command), name, { paused: false }),
+    );
+  schedule
+    .command('trigger <name>')
+    .description('start a run of it now; prints its id')
+    .action((name: string, _options: object, command: Command) => triggerSchedule(context(command), name));
 
   program
     .command('executor')

@@ -13,12 +13,25 @@ export function checkWorkflowID(id: unknown): string {
 
 /** `{parent}-{step}`, the id of a child that nobody named; where that is too long, its beginning and a hash of it. */
 export function childWorkflowID(parentID: string, stepID: number): string {
-  const id = `${parentID}-${stepID}`;
-  if (id.length <= MAX_LENGTH) return id;
-  const characters = [...id];
-  if (characters.length <= MAX_LENGTH) return id;
-  const hash = createHash('sha256').update(id).digest('base64url').slice(0, 22);
-  return `${characters.slice(0, MAX_LENGTH - hash.length - 1).join('')}-${hash}`;
+  return shortened(`${parentID}-${stepID}`, '');
+}
+
+/**
+ * `sched-{name}-{which}`, the id of a run of a schedule: its tick (an ISO instant), or what it was triggered by. Where
+ * that is too long, the name is cut and a hash of it follows.
+ */
+export function scheduledWorkflowID(name: string, which: string): string {
+  return shortened(`sched-${name}`, `-${which}`);
+}
+
+/** The text with its tail, with a hash in the place of what is too much of it. */
+function shortened(text: string, tail: string): string {
+  const whole = text + tail;
+  if (whole.length <= MAX_LENGTH) return whole;
+  const characters = [...text];
+  if (characters.length + tail.length <= MAX_LENGTH) return whole;
+  const hash = createHash('sha256').update(text).digest('base64url').slice(0, 22);
+  return `${characters.slice(0, MAX_LENGTH - tail.length - hash.length - 1).join('')}-${hash}${tail}`;
 }
 
 /**

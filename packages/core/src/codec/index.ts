@@ -3,5 +3,5 @@ export { canonicalJSON, sameInput } from './canonical.ts';
 export { type Codec, createCodec } from './codec.ts';
 export { type Duration, secondsToMilliseconds, toMilliseconds } from './duration.ts';
 export type { ErrorClass } from './error-registry.ts';
-export { checkName, checkWorkflowID, childWorkflowID } from './identifiers.ts';
+export { checkName, checkWorkflowID, childWorkflowID, scheduledWorkflowID } from './identifiers.ts';
 export type { Serializer } from './serializer.ts';

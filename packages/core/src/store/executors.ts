@@ -86,6 +86,8 @@ export interface TickOptions {
   timeoutError: string;
   /** What this process can claim, if that has changed. */
   served: readonly Served[] | undefined;
+  /** Names of the schedules that this process fires. */
+  schedules?: readonly string[];
 }
 
 export interface TickResult {
@@ -111,6 +113,8 @@ export interface TickResult {
   events: { workflowID: string; key: string }[];
   /** Other code of what this process serves, where any version may claim: names and versions. */
   others: string[];
+  /** When the next of the schedules ticks, or ticked. */
+  nextSchedule: number | undefined;
   /** Sweeps that are due. */
   upkeep: string[];
   /** The database's clock, milliseconds of the epoch. */
@@ -119,7 +123,8 @@ export interface TickResult {
 
 const TICK = `SELECT what, id, detail, at FROM pawl.tick($1::text::bigint, $2::text::int, $3::text::float8, $4::text::boolean,
  $5::text::int, $6::text::boolean, $7::text::boolean, $8::text::text[], $9::text::text[], $10::text::text[],
- $11::text::text[], $12::text::text[], $13::text, $14::text::text[], $15::text::text[])`;
+ $11::text::text[], $12::text::text[], $13::text, $14::text::text[], $15::text::text[],
+ $16::text::text[])`;
 
 export async function tick(lane: Lane, options: TickOptions): Promise<TickResult> {
   const rows = await lane.call(TICK, [
@@ -137,6 +142,7 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     textArray(options.awaited.events.map((event) => event.key)),
     options.timeoutError,
     ...(options.served === undefined ? [null, null] : servedArrays(options.served)),
+    textArray(options.schedules ?? []),
   ]);
   const result: TickResult = {
     lost: false,
@@ -152,6 +158,7 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     results: [],
     events: [],
     others: [],
+    nextSchedule: undefined,
     upkeep: [],
     clock: undefined,
   };
@@ -164,6 +171,7 @@ export async function tick(lane: Lane, options: TickOptions): Promise<TickResult
     else if (what === 'delayed') result.nextDue = Number(at);
     else if (what === 'stranded') result.stranded = true;
     else if (what === 'other') result.others = (detail as string).split('\n');
+    else if (what === 'schedule') result.nextSchedule = Number(at);
     else if (what === 'upkeep') result.upkeep.push(id as string);
     else if (what === 'fired') result.fired = true;
     else if (what === 'lost') result.lost = true;

@@ -10,13 +10,18 @@ import { ConfigurationError } from '../errors/index.ts';
 
 /** How long what became due may take to come to rest, in real time, before the clock goes on. */
 const SETTLE_MS = 1000;
+/** How long until it is taken up at all, which is up to Pawl and the machine. */
+const TAKEN_MS = 5000;
 const LOOK_MS = 2;
 /** Each stop is so long after the moment that something was due. */
 const LATE_MS = 2;
+/** An advance that stops more often takes minutes, and is most likely a mistake. */
+const MOST_STOPS = 10_000;
 
 /**
  * Holds the clock of a schema. `advance` makes time pass without waiting: from one due moment to the next, so that a
- * workflow that sleeps a day seven times has gone round seven times after `advance('7d')`.
+ * workflow that sleeps a day seven times has gone round seven times after `advance('7d')`, and an hourly schedule has been
+ * run three times after `advance('3h')`.
  *
  * Follows it: sleeps, timeouts of workflows and waits, pauses between attempts, deadlines, leases of dead processes,
  * `pawl.now()`. Does not: the `timeout` of a step, which measures a function that really runs, and the clock of
@@ -48,12 +53,17 @@ export class TestClock {
   /**
    * Puts the clock forward and sets off what became due, in its order. Resolves when that has come to rest: finished,
    * or waiting for something else; what takes longer than a second of real time is not waited for.
+   * @throws ConfigurationError if more than 10,000 moments are on the way
    */
   async advance(duration: Duration): Promise<void> {
     let target = this.#offsetMs + toMilliseconds(duration, 'duration of advance');
-    for (;;) {
+    for (let stops = 0; ; stops++) {
       const next = await this.#settle();
       if (this.#offsetMs + next >= target) break;
+      if (stops === MOST_STOPS)
+        throw new ConfigurationError(
+          `advance() has stopped ${MOST_STOPS} times, each time because something was due. Advance by less, or pause what is due so often: pawl.pauseSchedule(name).`,
+        );
       await this.#put(this.#offsetMs + next + LATE_MS);
       // What follows must not fall behind the end for it.
       target += LATE_MS;
@@ -102,13 +112,15 @@ export class TestClock {
 
   /** Ticks until nothing moves. Returns in how many milliseconds the next thing is due; Infinity: never. */
   async #settle(): Promise<number> {
-    const end = performance.now() + SETTLE_MS;
+    const last = performance.now() + TAKEN_MS;
+    let end = performance.now() + SETTLE_MS;
     for (;;) {
       await Promise.all(this.#running.map(({ executor }) => executor.tickNow()));
       while (this.#running.some(isBusy) && performance.now() < end)
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       const { due, next } = await this.#look();
-      if ((!due && !this.#running.some(isBusy)) || performance.now() >= end) return next;
+      if (due && performance.now() < last) end = performance.now() + SETTLE_MS;
+      else if (!this.#running.some(isBusy) || performance.now() >= end) return next;
     }
   }
 
@@ -126,11 +138,13 @@ export class TestClock {
          UNION ALL
          SELECT s.deadline, false FROM pawl.step s JOIN pawl.workflow w ON w.id = s.workflow_id
          WHERE s.completed_at IS NULL AND s.deadline IS NOT NULL AND w.status = 'PENDING'
+         UNION ALL
+         SELECT s.next_at, true FROM pawl.schedule s WHERE s.name = ANY ($2::text[]) AND NOT s.paused
        )
        SELECT coalesce(bool_or(m.here AND m.at <= c.now), false) AS due,
          pawl.epoch_ms(min(m.at) FILTER (WHERE m.at > c.now)) - pawl.epoch_ms(max(c.now)) AS next
        FROM (SELECT pawl.clock() AS now) c LEFT JOIN moments m ON true`,
-      [names],
+      [names, runtimes.flatMap(({ scheduler }) => scheduler.names)],
     );
     const moments = runtimes.map(({ engine }) => engine.clock.nextAlarm() - engine.clock.now());
     const { due = false, next = null } = rows[0] ?? {};

@@ -30,6 +30,7 @@ import { handOver } from './hand-over.ts';
 import type { Hints } from './hints.ts';
 import { reviewStranded } from './stranded.ts';
 import type { Sweeper } from './sweeper.ts';
+import type { Scheduler } from './scheduler.ts';
 import { createTakeover } from './takeover.ts';
 import { createNextDue } from './next-due.ts';
 import { createWaker } from './waker.ts';
@@ -42,6 +43,7 @@ export interface ExecutorOptions {
   claimer: Claimer;
   watcher: Watcher;
   sweeper: Sweeper;
+  scheduler: Scheduler;
   executorID: string;
   applicationVersion: string | undefined;
   anyVersion: boolean;
@@ -75,7 +77,7 @@ const TICK_MS = 500;
 const AFTERMATH_MS = 6000;
 
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { engine, lane, hints, claimer, watcher, sweeper } = options;
+  const { engine, lane, hints, claimer, watcher, sweeper, scheduler } = options;
   const lockClass = schemaClass(engine.database.schema);
   const alone = engine.database.embedded;
   const timeoutError = engine.codec.encodeError(new WorkflowTimeoutError('?'));
@@ -198,6 +200,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
         awaited: engine.waits.awaited(),
         timeoutError,
         served: served === announced ? undefined : served,
+        schedules: scheduler.names,
       });
     } catch (error) {
       mustRenew = true;
@@ -228,6 +231,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     for (const { workflowID, key } of result.events) engine.waits.poke(waitKeys.event(workflowID, key));
     tellCancelled(result.cancelled);
     sweeper.due(result.upkeep);
+    scheduler.due(result.nextSchedule);
     if (performance.now() >= disownAt && result.clock !== undefined) await disownUnknown(result.clock);
     await takeover.judge(result.suspects);
     await reviewStranded({ engine, lane, hints, claimer }, result);
@@ -340,7 +344,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
       stopped = false;
     },
     begin: async () => {
-      if (!options.observer) claimer.start();
+      if (!options.observer) {
+        claimer.start();
+        await scheduler.start();
+      }
       claimer.request({ includeBlocked: true });
       await tickNow();
     },
@@ -348,7 +355,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       if (stopped) return;
       engine.draining = true;
       // A database that is away or silent must not hold up the end: what is not written by then is done by who takes over.
-      await atMost(Promise.all([claimer.stop(), sweeper.stop()]), HAND_OVER_MS);
+      await atMost(Promise.all([claimer.stop(), sweeper.stop(), scheduler.stop()]), HAND_OVER_MS);
       await engine.quiesce(graceMs);
       const end = performance.now() + HAND_OVER_MS;
       await atMost(engine.journal.drained(), HAND_OVER_MS);
