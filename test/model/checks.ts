@@ -31,6 +31,7 @@ interface Tables {
   steps: StepRow[] | null;
   messages: MessageRow[] | null;
   events: { wf: string; key: string; seq: number; value: string }[] | null;
+  entries: { wf: string; key: string; position: number; step: number; closed: boolean }[] | null;
 }
 
 const TABLES = `SELECT
@@ -42,7 +43,9 @@ const TABLES = `SELECT
   (SELECT json_agg(json_build_object('destination', destination, 'id', id, 'sequence', sequence, 'topic', topic,
     'body', body, 'by', consumed_by) ORDER BY sequence) FROM pawl.message) AS messages,
   (SELECT json_agg(json_build_object('wf', workflow_id, 'key', key, 'seq', seq, 'value', value)) FROM pawl.event)
-    AS events`;
+    AS events,
+  (SELECT json_agg(json_build_object('wf', workflow_id, 'key', key, 'position', position, 'step', step_id,
+    'closed', closed) ORDER BY workflow_id, key, position) FROM pawl.stream) AS entries`;
 
 export async function check(oracle: Oracle, eye: Connections['eye']): Promise<void> {
   const { rows } = await eye.query<Tables>(TABLES);
@@ -76,6 +79,7 @@ export async function check(oracle: Oracle, eye: Connections['eye']): Promise<vo
     }
   }
   wholes(oracle, tables as Tables);
+  streams(tables as Tables);
   inbox(oracle, steps, messages);
 }
 
@@ -104,6 +108,34 @@ function wholes(oracle: Oracle, { workflows, steps, messages, events }: Tables):
     if (!(steps ?? []).some(own)) violated(`an event of ${event.wf} is there and its step is not`);
   }
 }
+
+/** Offsets have no gap and follow the order of the results, a step has its entry once, nothing is behind an end. */
+function streams({ steps, entries }: Tables): void {
+  const rows = new Map((steps ?? []).map((each) => [`${each.wf} ${each.id}`, each]));
+  const written = new Set<string>();
+  const last = new Map<string, { position: number; seq: number; closed: boolean }>();
+  for (const { wf, key, position, step, closed } of entries ?? []) {
+    const what = `entry ${position} of stream ${key} of ${wf}`;
+    const row = rows.get(`${wf} ${step}`);
+    if (row?.at == null || row.error !== null || row.name !== key || row.kind !== kindOf(closed))
+      violated(`${what} is there and its step is not`);
+    const before = last.get(`${wf} ${key}`) ?? { position: -1, seq: -1, closed: false };
+    const seq = row.seq ?? -1;
+    if (before.closed || position !== before.position + 1 || seq <= before.seq)
+      violated(`${what} follows ${JSON.stringify(before)}`);
+    last.set(`${wf} ${key}`, { position, seq, closed });
+    if (written.has(`${wf} ${step}`)) violated(`${what} is there twice`);
+    written.add(`${wf} ${step}`);
+  }
+  for (const row of rows.values()) {
+    if (row.at === null || row.error !== null || written.has(`${row.wf} ${row.id}`)) continue;
+    const isClosed = last.get(`${row.wf} ${row.name}`)?.closed === true;
+    if (row.kind === 'writeStream' || (row.kind === 'closeStream' && !isClosed))
+      violated(`step ${row.id} of ${row.wf} is there and its entry is not`);
+  }
+}
+
+const kindOf = (closed: boolean): string => (closed ? 'closeStream' : 'writeStream');
 
 /** Every message is there, is received once, and in order. */
 function inbox(oracle: Oracle, steps: readonly StepRow[], messages: readonly MessageRow[]): void {

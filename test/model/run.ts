@@ -249,6 +249,7 @@ export class Run {
         break;
       case 'missing':
       case 'set':
+      case 'closed':
       case 'exists':
         state.refusal = answer.outcome;
         state.state = 'todo';
@@ -272,6 +273,15 @@ export class Run {
       case 'setEvent':
         if (refusal !== undefined) return step({ name: call.key });
         return { ...step({ name: call.key }), event: { key: call.key, value, once: call.once } };
+      case 'writeStream':
+      case 'closeStream': {
+        if (refusal !== undefined) return step({ name: call.key });
+        const closed = call.kind === 'closeStream';
+        return {
+          ...step({ name: call.key }),
+          entry: { key: call.key, value: closed ? null : value, closed },
+        };
+      }
       case 'send': {
         if (refusal !== undefined) return step({ target: call.to });
         const id = `${this.nonce}:${stepID}`;

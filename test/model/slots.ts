@@ -37,6 +37,7 @@ END $$`;
 
 const CLEAN = `CREATE FUNCTION pawl.model_clean() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
   DELETE FROM pawl.workflow; DELETE FROM pawl.step; DELETE FROM pawl.message; DELETE FROM pawl.event;
+  DELETE FROM pawl.stream;
   DELETE FROM pawl.waiter; DELETE FROM pawl.executor; PERFORM pg_advisory_unlock_all();
 END $$`;
 

@@ -6,6 +6,7 @@ export type Call =
   /** `attempts`: a row says that it began, before the row says what it came to. */
   | { kind: 'step'; attempts: boolean }
   | { kind: 'setEvent'; key: string; once: boolean }
+  | { kind: 'writeStream' | 'closeStream'; key: string }
   | { kind: 'send'; to: string; topic: string; park: boolean }
   | { kind: 'recv'; topic: string; timeoutMs: number | null }
   | { kind: 'getEvent'; of: string; key: string; timeoutMs: number | null }
@@ -32,7 +33,13 @@ export const LEASE_MS = 1000;
 export const LONG_MS = 1_000_000;
 const SHORT_MS = 30;
 
-const CHILD: Program = [[{ kind: 'step', attempts: false }], [{ kind: 'setEvent', key: 'k', once: false }]];
+const CHILD: Program = [
+  [
+    { kind: 'step', attempts: false },
+    { kind: 'writeStream', key: 'x' },
+  ],
+  [{ kind: 'setEvent', key: 'k', once: false }],
+];
 
 export function makeWorld(seed: number, random: Random): World {
   // The order of the ids is that of the locks; who waits for whom is independent of it.
@@ -75,11 +82,26 @@ function makeCall(random: Random, ids: readonly string[], role: number, children
   const timeoutMs = (): number | null => random.pick([SHORT_MS, LONG_MS, LONG_MS, null]);
   const kind = random.pick(
     below.length === 0
-      ? (['step', 'step', 'step', 'setEvent', 'setEvent', 'send', 'recv', 'recv', 'sleep', 'start'] as const)
+      ? ([
+          'step',
+          'step',
+          'step',
+          'setEvent',
+          'setEvent',
+          'writeStream',
+          'writeStream',
+          'closeStream',
+          'send',
+          'recv',
+          'recv',
+          'sleep',
+          'start',
+        ] as const)
       : ([
           'step',
           'step',
           'setEvent',
+          'writeStream',
           'send',
           'recv',
           'getEvent',
@@ -95,6 +117,9 @@ function makeCall(random: Random, ids: readonly string[], role: number, children
       return { kind, attempts: random.chance(30) };
     case 'setEvent':
       return { kind, key: random.pick(['k', 'k', 'l']), once: random.chance(30) };
+    case 'writeStream':
+    case 'closeStream':
+      return { kind, key: random.pick(['x', 'x', 'y']) };
     case 'send':
       return { kind, to: random.pick(ids), topic: random.pick(['t', 't', 'u']), park: random.chance(70) };
     case 'recv':

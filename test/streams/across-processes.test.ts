@@ -105,7 +105,7 @@ test('a thousand idle readers cost one look a tick, and leave nothing when they 
     expect(window).toBeLessThan(8);
   }
   for (const text of statements) expect(text).toContain('watch');
-  await Promise.all(readers.slice(0, READERS / 2).map((each) => each.return?.()));
+  await Promise.all(readers.slice(0, READERS / 2).map(async (each) => each.return?.()));
   for (const id of ids) await say(id, '');
   for (const { done } of await Promise.all(nexts)) expect(done).toBe(true);
   expect(waiting()).toBe(0);
