@@ -117,7 +117,13 @@ function streams({ steps, entries }: Tables): void {
   for (const { wf, key, position, step, closed } of entries ?? []) {
     const what = `entry ${position} of stream ${key} of ${wf}`;
     const row = rows.get(`${wf} ${step}`);
-    if (row?.at == null || row.error !== null || row.name !== key || row.kind !== kindOf(closed))
+    if (
+      row === undefined ||
+      row.at === null ||
+      row.error !== null ||
+      row.name !== key ||
+      row.kind !== kindOf(closed)
+    )
       violated(`${what} is there and its step is not`);
     const before = last.get(`${wf} ${key}`) ?? { position: -1, seq: -1, closed: false };
     const seq = row.seq ?? -1;

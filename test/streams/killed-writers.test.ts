@@ -17,7 +17,6 @@ const VALUES = Array.from({ length: COUNT }, (_, n) => n);
 
 const points: CrashPoint[] = (['before-commit', 'commit-unanswered', 'after-commit'] as const).flatMap(
   (when) => [
-    { when, kind: 'writeStream', name: 'key', nth: 1 },
     { when, kind: 'writeStream', name: 'key', nth: 5 },
     { when, kind: 'closeStream' },
   ],
@@ -91,6 +90,23 @@ describe('on a server, with another process to take over', () => {
     },
     60_000,
   );
+
+  test.concurrent.each((['before-commit', 'commit-unanswered'] as const).map((when) => ({ when })))(
+    'a workflow whose process dies $when of what it has read is given each value once',
+    async ({ when }) => {
+      const id = `read ${when}`;
+      const reader = await startProgram<Writer>(WRITER, { DATABASE: database.url });
+      await reader.call('ready');
+      const died = reader
+        .call('crashReading', id, `${id} of`, { when, kind: 'readStream', nth: 2 })
+        .catch(() => {});
+      await peer.call('start', `${id} of`);
+      expect(await reader.ended).toBe('SIGKILL');
+      await died;
+      expect(await client.retrieveWorkflow(id).getResult()).toEqual(VALUES);
+    },
+    60_000,
+  );
 });
 
 test('embedded, the process that comes after goes on with the stream', async () => {
@@ -103,4 +119,4 @@ test('embedded, the process that comes after goes on with the stream', async () 
   expect(await next.call('read', 'id', 'other')).toEqual([0, 3, 6, 9]);
   await next.kill();
   await rm(directory, { recursive: true, force: true });
-}, 60_000);
+}, 120_000);

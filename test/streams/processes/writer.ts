@@ -30,6 +30,15 @@ const writing = pawl.registerWorkflow(
   { name: 'writing' },
 );
 
+const reading = pawl.registerWorkflow(
+  async (workflowID: string) => {
+    const values: unknown[] = [];
+    for await (const value of pawl.readStream(workflowID, 'key')) values.push(value);
+    return values;
+  },
+  { name: 'reading' },
+);
+
 const launched = pawl.launch();
 const methods = {
   ready: () => launched.then(() => {}),
@@ -39,6 +48,17 @@ const methods = {
     crashAt(pawl, { ...point, workflowID });
     await pawl.startWorkflow(writing, { workflowID })();
     await new Promise(() => {});
+  },
+  /** Starts one that reads that stream, and dies at the point. */
+  crashReading: async (workflowID: string, of: string, point: CrashPoint) => {
+    await launched;
+    crashAt(pawl, { ...point, workflowID });
+    await pawl.startWorkflow(reading, { workflowID })(of);
+    await new Promise(() => {});
+  },
+  start: async (workflowID: string) => {
+    await launched;
+    await pawl.startWorkflow(writing, { workflowID })();
   },
   read: async (workflowID: string, key: string) => {
     await launched;
