@@ -6,6 +6,12 @@ import { expect, test } from 'vitest';
 import { ascending, HOUR, only, scheduled } from './scheduled.ts';
 
 describeEachDriver('ticks of schedules', (driver) => {
+  /** Lets time leap there, and stand still. */
+  const setClock = async (schema: string, at: number): Promise<void> => {
+    await driver.sql(`CREATE OR REPLACE FUNCTION "${schema}".clock() RETURNS timestamptz LANGUAGE sql VOLATILE
+      AS $$ SELECT to_timestamp(${at / 1000}) $$`);
+  };
+
   test('each tick starts one run, under its own id, with the time of the tick and that of the start', async () => {
     const { pawl, clock, ticks } = await scheduled(driver);
     const first = (await only(pawl)).nextAt ?? 0;
@@ -51,16 +57,14 @@ describeEachDriver('ticks of schedules', (driver) => {
     const { pawl, schema, ticks } = await scheduled(driver, { crontab: '*/10 * * * *', logger });
     const first = (await only(pawl)).nextAt ?? 0;
     // An hour passes at once: the process has been held up for so long.
-    await driver.sql(`CREATE OR REPLACE FUNCTION "${schema}".clock() RETURNS timestamptz LANGUAGE sql VOLATILE
-      AS $$ SELECT to_timestamp(${first / 1000 + 3630}) $$`);
+    await setClock(schema, first + 3630000);
     await expect.poll(async () => (await only(pawl)).nextAt).toBe(first + 4_200_000);
     expect(ticks).toEqual([]);
     await expect
       .poll(() => said.join())
       .toContain(`"report" skipped its ticks since ${new Date(first).toISOString()}`);
     // Nine seconds are not too late.
-    await driver.sql(`CREATE OR REPLACE FUNCTION "${schema}".clock() RETURNS timestamptz LANGUAGE sql VOLATILE
-      AS $$ SELECT to_timestamp(${first / 1000 + 4209}) $$`);
+    await setClock(schema, first + 4209000);
     await expect.poll(() => ticks).toEqual([first + 4_200_000]);
   });
 
@@ -211,4 +215,30 @@ describeEachDriver('ticks of schedules', (driver) => {
       expect(ticks).toHaveLength(4);
     },
   );
+
+  test('a schedule whose queue is gone loses no tick, and holds up no other', async () => {
+    const said: string[] = [];
+    const logger = { ...quiet, error: (_: unknown, text?: string) => said.push(String(text)) };
+    const schema = driver.freshSchema();
+    const pawl = driver.create({ logger, schema });
+    const workflow = pawl.registerWorkflow(async (_at: Date, __: Date) => {}, { name: 'report' });
+    pawl.registerQueue('doomed');
+    pawl.registerScheduled(workflow, {
+      name: 'bad',
+      crontab: '0 * * * *',
+      queueName: 'doomed',
+      mode: 'catch-up',
+    });
+    pawl.registerScheduled(workflow, { name: 'good', crontab: '0 * * * *' });
+    await pawl.launch();
+    const tick = (await pawl.listSchedules())[0]?.nextAt ?? 0;
+    await driver.sql(`DELETE FROM "${schema}".queue`);
+    await setClock(schema, tick + 5000);
+    const ids = async () => (await pawl.listWorkflows()).workflows.map(({ workflowID }) => workflowID);
+    await expect.poll(ids).toEqual([`sched-good-${new Date(tick).toISOString()}`]);
+    expect(said.filter((text) => text.includes('"bad" could not be fired'))).toHaveLength(1);
+    pawl.registerQueue('doomed');
+    await expect.poll(async () => (await ids()).length).toBe(2);
+    expect(await ids()).toContain(`sched-bad-${new Date(tick).toISOString()}`);
+  });
 });

@@ -15,18 +15,16 @@ import type { Logger } from '../telemetry/logger.ts';
 import { type PawlConfig, resolveConfig, type ResolvedConfig } from './config.ts';
 import { PawlCore } from './core.ts';
 import { setInternals } from './internals.ts';
-import { ManagementVerbs } from './management-verbs.ts';
+import { BackgroundVerbs } from './background-verbs.ts';
 import { explainLaunch } from './launch-error.ts';
 import { startRuntime } from './runtime.ts';
 import * as streams from './streams.ts';
 import type { ReadStreamOptions } from './streams.ts';
-import { registerScheduled, type Schedule, type ScheduleOptions } from './schedules.ts';
 import * as surroundings from './surroundings.ts';
 import type { EventKey, Topic } from './topics.ts';
 import * as verbs from './verbs.ts';
 import * as workflows from './workflows.ts';
-import * as queues from './queues.ts';
-import type { Queue, QueueOptions } from './queues.ts';
+import { storeQueues } from './queues.ts';
 import type { RegisterOptions, StartParams, Workflow, WorkflowStart } from './workflows.ts';
 import { createHandle, waitFirst, type WorkflowHandle } from './handles.ts';
 import type { Hook } from '../engine/hooks.ts';
@@ -50,7 +48,7 @@ const DEFAULT_GRACE_SECONDS = 10;
  * await pawl.launch();
  * await greet('Ada');
  */
-export class Pawl extends ManagementVerbs {
+export class Pawl extends BackgroundVerbs {
   readonly #core: PawlCore;
   readonly #config: PawlConfig;
   #resolved: ResolvedConfig | undefined;
@@ -94,7 +92,7 @@ export class Pawl extends ManagementVerbs {
       this.#launching = starting.catch(() => {});
       core.runtime = await starting;
       core.state = 'ready';
-      await queues.storeQueues(core);
+      await storeQueues(core);
       await core.runtime.begin();
     } catch (error) {
       if (core.state === 'ready') await this.#stop(0);
@@ -177,21 +175,6 @@ export class Pawl extends ManagementVerbs {
   }
 
   /**
-   * Has the clock start a workflow, as long as a process runs that registers this: once per tick, over all of them, with
-   * the id `sched-{name}-{ISO instant}`. Its arguments are when it was to start, and when it was started. A change of these
-   * options counts for all processes from the launch of the first that has it. Before or after `launch()`.
-   * @throws ConfigurationError for a crontab or time zone that is none, a name that is taken
-   * @example
-   * pawl.registerScheduled(cancelUnpaid, { crontab: '0 * * * *' });
-   */
-  registerScheduled(
-    workflow: Workflow<[scheduledAt: Date, startedAt: Date], unknown>,
-    options: ScheduleOptions,
-  ): Schedule {
-    return registerScheduled(this.#core, workflow, options);
-  }
-
-  /**
    * Starts a workflow; resolves once the start is durable.
    * @throws WorkflowConflictError if the id belongs to another workflow
    * @throws WorkflowIDInUseError as the duplicate policy says
@@ -224,18 +207,6 @@ export class Pawl extends ManagementVerbs {
    */
   startWorkflows(starts: readonly WorkflowStart[]): Promise<WorkflowHandle<unknown>[]> {
     return this.#core.observed(workflows.startWorkflows(this.#core, starts));
-  }
-
-  /**
-   * Defines a queue, or changes its limits: here, or in all processes once it is launched. The database has the
-   * definition that was registered last. Pausing belongs to `pauseQueue`.
-   * @throws ConfigurationError for a limit that cannot be
-   * @example
-   * pawl.registerQueue('images', { concurrency: 20, workerConcurrency: 5 });
-   * await pawl.startWorkflow(resize, { queueName: 'images' })(id);
-   */
-  registerQueue(name: string, options?: QueueOptions): Queue {
-    return queues.registerQueue(this.#core, name, options);
   }
 
   /** A handle for an id, whether or not somebody started it yet. */

@@ -114,7 +114,11 @@ export async function setPaused(core: PawlCore, name: string, paused: boolean): 
     for (;;) {
       const row = await read(core, verb, name);
       const change = { name, paused, revision: row.revision, next: paused ? null : nextOf(row) };
-      if (await store.pauseSchedule(core.outsideTransaction(verb).database, change)) return;
+      const { database, executor } = core.outsideTransaction(verb);
+      if (!(await store.pauseSchedule(database, change))) continue;
+      // Here it is known at once that something may be due; elsewhere by a tick.
+      executor.poke();
+      return;
     }
   });
 }

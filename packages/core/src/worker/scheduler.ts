@@ -11,6 +11,7 @@ import { type Crontab, parseCrontab } from '../cron/crontab.ts';
 import type { Engine } from '../engine/engine.ts';
 import { UnknownQueueError } from '../errors/index.ts';
 import type { Lane } from '../store/database.ts';
+import { classifyFault } from '../store/faults.ts';
 import {
   type DueSchedule,
   dueSchedules,
@@ -56,21 +57,27 @@ interface Plan extends Firing {
 export function createScheduler({ engine, lane, definitions, fired }: SchedulerOptions): Scheduler {
   const { clock, events, codec } = engine;
   const crontabs = new Map<string, Crontab>();
-  const foreign = new Set<string>();
   const written = new Set<string>();
+  const complaints = new Map<string, number>();
   let names: readonly string[] = [];
   let registering: Promise<void> = Promise.resolve();
   let running: Promise<void> | undefined;
   let alarm: { at: number; off: () => void } | undefined;
   let stopped = true;
-  /** It is said once, and tried twice a second. */
-  let said: string | undefined;
 
   const crontabOf = ({ crontab, timezone }: ScheduleTimes): Crontab => {
     const key = `${timezone} ${crontab}`;
     let parsed = crontabs.get(key);
     if (parsed === undefined) crontabs.set(key, (parsed = parseCrontab(crontab, timezone)));
     return parsed;
+  };
+
+  /** What is tried twice a second is said once a minute. */
+  const complain = (text: string, error: unknown): void => {
+    const now = performance.now();
+    if (now - (complaints.get(text) ?? Number.NEGATIVE_INFINITY) < 60_000) return;
+    complaints.set(text, now);
+    events.emit('remark', { level: 'error', text, error });
   };
 
   const write = async (): Promise<void> => {
@@ -133,10 +140,7 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
         left -= planned.runs.length;
       } catch (error) {
         // Another version of Pawl has written it, and fires it.
-        if (foreign.has(schedule.crontab)) continue;
-        foreign.add(schedule.crontab);
-        const text = `Schedule "${schedule.name}" cannot be fired by this process`;
-        events.emit('remark', { level: 'warn', text, error });
+        complain(`Schedule "${schedule.name}" cannot be fired by this process`, error);
       }
     }
     return plans;
@@ -157,6 +161,24 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
       });
   };
 
+  /** One that cannot be fired must not hold up the others. */
+  const fire = async (plans: readonly Plan[]): Promise<Set<string>> => {
+    try {
+      return await fireSchedules(lane, plans);
+    } catch (error) {
+      if (plans.length === 1 || classifyFault(error) !== 'refused') throw error;
+    }
+    const done = new Set<string>();
+    for (const planned of plans) {
+      const [name] = await fireSchedules(lane, [planned]).catch((error: unknown) => {
+        complain(`Schedule "${planned.name}" could not be fired; each tick tries again`, error);
+        return [];
+      });
+      if (name !== undefined) done.add(name);
+    }
+    return done;
+  };
+
   const fireAll = async (): Promise<void> => {
     while (!stopped) {
       const { due, next, now } = await dueSchedules(lane, names);
@@ -166,7 +188,7 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
         return;
       }
       const plans = planAll(due, now);
-      const done = plans.length === 0 ? new Set() : await fireSchedules(lane, plans);
+      const done = plans.length === 0 ? new Set() : await fire(plans);
       // Others are at it; the next tick says what is left.
       if (done.size === 0) return;
       for (const planned of plans) if (done.has(planned.name)) tell(planned);
@@ -177,13 +199,7 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
   const run = (): void => {
     if (stopped || names.length === 0) return;
     running ??= fireAll()
-      .catch((error: unknown) =>
-        events.emit('remark', {
-          level: 'warn',
-          text: 'Schedules could not be fired; the next tick tries again',
-          error,
-        }),
-      )
+      .catch((error: unknown) => complain('Schedules could not be fired; each tick tries again', error))
       .finally(() => {
         running = undefined;
       });
@@ -212,12 +228,9 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
     },
     due: (at) => {
       if (definitions.size > written.size)
-        register().catch((error: Error) => {
-          if (error.message === said) return;
-          said = error.message;
-          const text = 'A schedule could not be registered; each tick tries again';
-          events.emit('remark', { level: 'error', text, error });
-        });
+        register().catch((error: unknown) =>
+          complain('A schedule could not be registered; each tick tries again', error),
+        );
       // Never later: what it reports may be older than what is known here.
       if (at !== undefined && (alarm === undefined || at < alarm.at)) setAlarm(at);
     },
