@@ -6,7 +6,7 @@ import { checkEnded } from './draining.ts';
 
 export const b5: Scenario = {
   id: 'B5',
-  title: 'queued 1-step workflow, one at a time',
+  title: 'queued 1-step workflow, one at a time (DBOS polls every 1 s, absurd every 10 ms)',
   unit: 'workflows/s',
   contenders: ['pawl', 'dbos', 'graphile-worker', 'absurd'],
   targets: [

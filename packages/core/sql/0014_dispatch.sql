@@ -144,10 +144,6 @@ DECLARE
   v_later timestamptz;
   q pawl.queue;
 BEGIN
-  PERFORM 1 FROM pawl.executor e WHERE e.number = p_executor AND e.gone_at IS NULL FOR KEY SHARE SKIP LOCKED;
-  IF NOT FOUND AND EXISTS (SELECT 1 FROM pawl.executor e WHERE e.number = p_executor) THEN
-    RETURN;
-  END IF;
   kind := 'due';
   IF pawl.promote(500) THEN
     RETURN NEXT;
@@ -156,6 +152,11 @@ BEGIN
   WHERE NOT i.paused
     AND (SELECT true FROM pawl.workflow w WHERE w.status = 'ENQUEUED' AND w.queue_name = i.name LIMIT 1);
   IF v_queues IS NULL THEN
+    RETURN;
+  END IF;
+  -- Only now: a lock is a write, and a call that finds nothing shall not have to wait for the disk.
+  PERFORM 1 FROM pawl.executor e WHERE e.number = p_executor AND e.gone_at IS NULL FOR KEY SHARE SKIP LOCKED;
+  IF NOT FOUND AND EXISTS (SELECT 1 FROM pawl.executor e WHERE e.number = p_executor) THEN
     RETURN;
   END IF;
   -- In the order of the names, whatever order they are served in.

@@ -173,6 +173,7 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
     () => engine.executor,
     (workflowID) => isHere(workflowID),
     (error) => remark('debug', 'A look for results failed; the next tick looks again', error),
+    () => claimer.claimed(),
   );
   const hints = createHints(database, {
     onReady: () => claimer.request(),

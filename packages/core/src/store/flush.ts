@@ -130,7 +130,8 @@ function encode(
   for (let op = 0; op < operations.length; op++) {
     const { fenced, start, step, event, entry, message, hook, end, wait, park } = operations[op] as Operation;
     if (start) {
-      if (careful) others.push(start.workflowID);
+      // Nobody else has an id that was made for a place in a queue: there is nothing to lock, or what a first try wrote.
+      if (careful && (start.chosen || start.queued === undefined)) others.push(start.workflowID);
       const { workflowID, nonce, fence, name, version, input, queued } = start;
       const row = [op, workflowID, nonce, fence, name, version, input];
       const extra = start.trace === undefined ? start.extra : withTrace(start.extra, start.trace);

@@ -25,6 +25,8 @@ export interface Claimer {
   others(versions: readonly string[]): void;
   /** A claim is under way: what it got is owned, and not known here yet. */
   readonly busy: boolean;
+  /** Resolves when the claim from queues that is under way, or was asked for in this turn, has begun what it got. */
+  claimed(): Promise<void>;
 }
 
 export interface ClaimerOptions {
@@ -49,6 +51,7 @@ const MAX_QUEUED = 1000;
 export function createClaimer(options: ClaimerOptions): Claimer {
   const { engine, lane, anyVersion, queues, onDoubt } = options;
   let running: Promise<void> | undefined;
+  let claiming: Promise<void> | undefined;
   let again = false;
   let queued = false;
   let fresh = false;
@@ -159,7 +162,9 @@ export function createClaimer(options: ClaimerOptions): Claimer {
       if (queued && !stopped) {
         const tell = fresh;
         queued = fresh = false;
-        await claimQueued(tell);
+        claiming = claimQueued(tell);
+        await claiming;
+        claiming = undefined;
       }
     }
   };
@@ -199,6 +204,9 @@ export function createClaimer(options: ClaimerOptions): Claimer {
     },
     get busy() {
       return running !== undefined;
+    },
+    claimed: async () => {
+      await claiming?.catch(() => {});
     },
     request,
     requestQueued,

@@ -60,3 +60,29 @@ test('a later look counts as one', async () => {
   await watcher.poll();
   expect(await answer).toBeNull();
 });
+
+test('what the claim that is under way begins here is told by its end, and not looked for', async () => {
+  const here = new Set<string>();
+  const claimed = Promise.resolve().then(() => void here.add('w'));
+  let calls = 0;
+  const lane = {
+    call: () => {
+      calls++;
+      return Promise.resolve([]);
+    },
+    close: () => Promise.resolve(),
+  };
+  const watcher = createWatcher(
+    lane,
+    () => 1,
+    (id) => here.has(id),
+    () => {},
+    () => claimed,
+  );
+  const ended = { status: 'SUCCESS', output: '1', error: null };
+  const result = new Promise((resolve) => {
+    void watcher.subscribe('w', undefined, resolve).looked.then(() => watcher.ended('w', ended));
+  });
+  expect(await result).toMatchObject(ended);
+  expect(calls).toBe(0);
+});

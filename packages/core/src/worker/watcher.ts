@@ -58,6 +58,8 @@ export function createWatcher(
   /** Runs in this process, which hears of its end and its events by itself. */
   isHere: (workflowID: string) => boolean,
   onError: (error: unknown) => void,
+  /** A claim that is under way has begun what it got: what was just enqueued here runs here, as a rule. */
+  claimed: () => Promise<void> = () => Promise.resolve(),
 ): Watcher {
   const byWorkflow = new Map<string, Set<Subscription>>();
   /** What may have a waiter row of ours. */
@@ -106,14 +108,19 @@ export function createWatcher(
       const ids = [...fresh];
       fresh = new Set();
       takeBack();
-      const lookForAll = () =>
-        Promise.all([
-          look(ids.filter(isHere), false),
-          look(
-            ids.filter((id) => !isHere(id)),
-            true,
-          ),
-        ]);
+      const lookForAll = async (): Promise<void> => {
+        await claimed();
+        const here: string[] = [];
+        const elsewhere: string[] = [];
+        for (const id of ids) {
+          const subscriptions = of(id);
+          if (!isHere(id)) elsewhere.push(id);
+          else if (subscriptions.some(({ kind }) => kind !== 'r')) here.push(id);
+          // Its end will be told.
+          else for (const { asked } of subscriptions) asked();
+        }
+        await Promise.all([look(here, false), look(elsewhere, true)]);
+      };
       lookForAll()
         .catch(() => new Promise((resolve) => setTimeout(resolve, RETRY_MS)).then(lookForAll))
         .catch(onError);
