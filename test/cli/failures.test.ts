@@ -66,6 +66,8 @@ describe('wrong use is refused with exit code 2:', () => {
   test.each([
     ['wrkflow', "unknown command 'wrkflow' (Did you mean workflow?)"],
     ['workflow lst', "unknown command 'lst' (Did you mean list?)"],
+    ['queue pause', "missing required argument 'name'"],
+    ['queue paus mail', "unknown command 'paus' (Did you mean pause?)"],
     ['workflow get', "missing required argument 'id'"],
     ['workflow list --colour', "unknown option '--colour'"],
     ['workflow list --status done', "'done' is invalid. There are: ENQUEUED, DELAYED, PENDING"],
@@ -169,11 +171,25 @@ describe('an unknown workflow is told with exit code 5, and nothing is changed:'
   });
 });
 
+test('an unknown queue is told with exit code 5', async () => {
+  for (const args of ['queue pause nowhere', 'queue resume nowhere --json'])
+    expect(await refusal(...args.split(' '))).toEqual([
+      5,
+      'No queue has the name "nowhere". `pawl queue list` shows all.',
+    ]);
+});
+
 test('help and version are no failures; a command without its verb is', async () => {
   const manifest = await readFile(new URL('../../packages/core/package.json', import.meta.url), 'utf8');
   const { version } = JSON.parse(manifest) as { version: string };
   expect(await runHere(['--version'])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
-  for (const args of ['--help', 'workflow --help', 'workflow fork --help', 'executor list --help']) {
+  for (const args of [
+    '--help',
+    'workflow --help',
+    'workflow fork --help',
+    'queue --help',
+    'executor list --help',
+  ]) {
     const { exitCode, stdout, stderr } = await runHere(args.split(' '));
     expect([exitCode, stderr]).toEqual([0, '']);
     expect(stdout).toContain('--database <url|directory>');

@@ -90,4 +90,35 @@ describe.each(frameworks)('metrics of an app on $name', (framework) => {
     expect(await counts('pawl.queue.depth', {})).toBe(1);
     expect(await counts('pawl.queue.wait', {})).toBeGreaterThanOrEqual(5);
   });
+
+  test('each queue tells how many wait in it, and how long the first of them has, delayed ones not counted', async () => {
+    const { pawl } = app;
+    const name = `mail on ${framework.name}`;
+    const queue = { 'pawl.queue.name': name };
+    const mail = pawl.registerWorkflow(async () => {}, { name });
+    pawl.registerQueue(name);
+    await pawl.pauseQueue(name);
+    expect(await counts('pawl.queue.depth', queue)).toBe(0);
+    expect(await counts('pawl.queue.wait', queue)).toBe(0);
+    const handles = await pawl.startWorkflows([
+      { workflow: mail, args: [], queueName: name },
+      { workflow: mail, args: [], queueName: name },
+      { workflow: mail, args: [], queueName: name, delay: '1h' },
+    ]);
+    const ids = handles.map(({ workflowID }) => workflowID);
+    await app.sql(
+      `UPDATE pawl.workflow SET created_at = created_at - interval '1 minute' WHERE id = ANY ($1)`,
+      [ids.slice(1)],
+    );
+    expect(await counts('pawl.queue.depth', queue)).toBe(2);
+    expect(await counts('pawl.queue.wait', queue)).toBeGreaterThanOrEqual(60);
+    await pawl.cancelWorkflow(ids[1] as string);
+    await pawl.setWorkflowDelay(ids[2] as string, 0);
+    await vi.waitFor(async () => expect(await counts('pawl.queue.depth', queue)).toBe(2), 10_000);
+    // It waits since its delay is over, not since its start.
+    expect(await counts('pawl.queue.wait', queue)).toBeLessThan(60);
+    await pawl.resumeQueue(name);
+    await Promise.all([handles[0]?.getResult(), handles[2]?.getResult()]);
+    expect(await counts('pawl.queue.depth', queue)).toBe(0);
+  });
 });

@@ -14,7 +14,7 @@ BEGIN
   END IF;
   UPDATE pawl.workflow w
   SET status = CASE WHEN w.queue_name IS NULL THEN 'PENDING' ELSE 'ENQUEUED' END,
-    wake_at = CASE WHEN w.queue_name IS NULL THEN v_now END, position = u.position, updated_at = v_now
+    wake_at = CASE WHEN w.queue_name IS NULL THEN v_now ELSE w.wake_at END, position = u.position, updated_at = v_now
   FROM (SELECT i.id, nextval($q$pawl.queue_position$q$) AS position FROM unnest(v_ids) i(id)) u
   WHERE w.id = u.id;
   RETURN EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) AND w.queue_name IS NULL);
@@ -202,7 +202,7 @@ BEGIN
 
   IF v_all <> '{}' THEN
     UPDATE pawl.workflow w
-    SET status = 'PENDING', owner = p_executor, fence = w.fence + 1, updated_at = v_now, started_at = v_now,
+    SET status = 'PENDING', owner = p_executor, fence = w.fence + 1, wake_at = NULL, updated_at = v_now, started_at = v_now,
       version = coalesce(w.version, (SELECT r.version FROM unnest(p_names, p_versions) r(name, version) WHERE r.name = w.name LIMIT 1)),
       deadline = coalesce(w.deadline, v_now + w.timeout_ms * interval '1 millisecond')
     WHERE w.id = ANY (v_all);

@@ -165,7 +165,9 @@ function checkPriority(priority: number | undefined): number | undefined {
 }
 
 export async function listQueues(core: PawlCore): Promise<QueueInfo[]> {
-  const rows = await store.listQueues(core.outsideTransaction('listQueues').database);
+  const { database } = core.outsideTransaction('listQueues');
+  await queuesStored(core);
+  const rows = await store.listQueues(database);
   return rows.map((row) => ({
     name: row.name,
     ...(row.concurrency !== null && { concurrency: row.concurrency }),

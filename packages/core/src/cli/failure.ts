@@ -7,6 +7,7 @@ import {
   NonExistentWorkflowError,
   NotRegisteredError,
   PawlError,
+  UnknownQueueError,
   ValidationError,
   WorkflowIDInUseError,
 } from '../errors/index.ts';
@@ -23,7 +24,7 @@ export const EXIT = {
   unreachable: 3,
   /** The schema has no Pawl in it, or an older or newer one than this. */
   schema: 4,
-  /** No workflow has that id, no schedule that name. */
+  /** No workflow has that id, or no queue or schedule that name. */
   unknown: 5,
 } as const;
 
@@ -48,12 +49,20 @@ export function unknownWorkflow(workflowID: string): Failure {
   return new Failure(EXIT.unknown, `No workflow has the id ${JSON.stringify(workflowID)}.`);
 }
 
+export function unknownQueue(name: string): Failure {
+  return new Failure(
+    EXIT.unknown,
+    `No queue has the name ${JSON.stringify(name)}. \`pawl queue list\` shows all.`,
+  );
+}
+
 export function explain(error: unknown): Explanation {
   const line = (exitCode: ExitCode, text: string): Explanation => ({ exitCode, text: oneLine(text) });
   if (error instanceof Failure) return line(error.exitCode, error.message);
   if (error instanceof NonExistentWorkflowError) return explain(unknownWorkflow(error.workflowID));
   if (error instanceof NotRegisteredError)
     return line(EXIT.unknown, `No schedule has the name ${JSON.stringify(error.missing)}.`);
+  if (error instanceof UnknownQueueError) return explain(unknownQueue(error.queueName));
   if (error instanceof DatabaseUnavailableError) return line(EXIT.unreachable, error.message);
   if (error instanceof ValidationError || error instanceof ConfigurationError)
     return line(EXIT.usage, error.message);

@@ -8,6 +8,7 @@ import * as change from './change-workflows.ts';
 import { migrateSchema } from './connect.ts';
 import type { Context } from './context.ts';
 import { attribute, instant, several, states, wholeNumber } from './options.ts';
+import * as queues from './queues.ts';
 import { showExecutors } from './show-executors.ts';
 import { changeSchedule, showSchedules, triggerSchedule } from './schedules.ts';
 import * as show from './show-workflows.ts';
@@ -55,7 +56,7 @@ export function createProgram(streams: Streams): Command {
     .configureHelp({ showGlobalOptions: true })
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 failed, 2 wrong use, 3 no database, 4 the schema does not fit, 5 unknown workflow or schedule.',
+      '\nExit codes: 0 done, 1 failed, 2 wrong use, 3 no database, 4 the schema does not fit, 5 unknown id or name.',
     );
 
   /** The last argument of an action is its command, which knows the options of the program too. */
@@ -164,6 +165,22 @@ export function createProgram(streams: Streams): Command {
     .option('--force', 'also those that have not ended')
     .action((ids: string[], options: { yes?: boolean; force?: boolean }, command: Command) =>
       change.deleteWorkflows(context(command), ids, options),
+    );
+
+  const queue = program.command('queue').description('list queues, pause one').helpCommand(false);
+  queue
+    .command('list')
+    .description('list queues with their limits, and how many workflows wait and run')
+    .action((_options: object, command: Command) => queues.showQueues(context(command)));
+  queue
+    .command('pause <name>')
+    .description('take nothing out of a queue any more; what runs goes on')
+    .action((name: string, _options: object, command: Command) => queues.pause(context(command), name, true));
+  queue
+    .command('resume <name>')
+    .description('take workflows out of a paused queue again')
+    .action((name: string, _options: object, command: Command) =>
+      queues.pause(context(command), name, false),
     );
 
   const schedule = program.command('schedule').description('what is started by the clock').helpCommand(false);

@@ -196,17 +196,38 @@ export async function listExecutors(on: Queryable): Promise<ExecutorListRow[]> {
   return rows;
 }
 
-/** What nobody runs: parked, or due and not claimed yet. Walks their partial index: 100,000 take about 20 ms. */
-export async function countWaiting(
-  database: Database,
-): Promise<{ parked: number; due: number; oldestDueSeconds: number }> {
-  const { rows } = await database.query<{ parked: number; due: number; oldest: number }>(
-    `SELECT (count(*) FILTER (WHERE w.wake_at IS NULL OR w.wake_at > c.now))::float8 AS parked,
+export interface WaitingRow {
+  /** null: of no queue, and the only ones that park. */
+  queue: string | null;
+  parked: number;
+  /** To be run, and nobody runs it. */
+  due: number;
+  /** How long the first of those has been. */
+  oldestSeconds: number;
+}
+
+/**
+ * What nobody runs: one row for what is parked or due, and one for each queue, for what waits in it and is not delayed.
+ * Walks their partial indexes: 100,000 take about 20 ms, in a queue about 50.
+ */
+export async function countWaiting(database: Database): Promise<WaitingRow[]> {
+  const { rows } = await database.query<{
+    queue: string | null;
+    parked: number;
+    due: number;
+    oldest: number;
+  }>(
+    `SELECT NULL AS queue, (count(*) FILTER (WHERE w.wake_at IS NULL OR w.wake_at > c.now))::float8 AS parked,
        (count(*) FILTER (WHERE w.wake_at <= c.now))::float8 AS due,
        coalesce(extract(epoch FROM max(c.now) - min(w.wake_at) FILTER (WHERE w.wake_at <= c.now)), 0)::float8 AS oldest
      FROM pawl.workflow w, (SELECT pawl.clock() AS now) c
-     WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL`,
+     WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL
+     UNION ALL
+     SELECT q.name, 0, coalesce(e.count, 0)::float8,
+       coalesce(greatest(0, extract(epoch FROM pawl.clock() - e.since)), 0)::float8
+     FROM pawl.queue q LEFT JOIN (
+       SELECT w.queue_name, count(*) AS count, min(coalesce(w.wake_at, w.created_at)) AS since
+       FROM pawl.workflow w WHERE w.status = 'ENQUEUED' GROUP BY w.queue_name) e ON e.queue_name = q.name`,
   );
-  const { parked = 0, due = 0, oldest = 0 } = rows[0] ?? {};
-  return { parked, due, oldestDueSeconds: oldest };
+  return rows.map(({ oldest, ...row }) => ({ ...row, oldestSeconds: oldest }));
 }

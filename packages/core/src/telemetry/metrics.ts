@@ -76,7 +76,8 @@ export function subscribeMetrics(
   });
   const depth = meter.createObservableGauge('pawl.queue.depth', {
     unit: '{workflow}',
-    description: 'Workflows that are due and that nobody runs yet; every process says the same',
+    description:
+      'Workflows that wait in a queue, or are due, and that nobody runs yet; every process says the same',
   });
   const wait = meter.createObservableGauge('pawl.queue.wait', {
     unit: 's',
@@ -88,9 +89,12 @@ export function subscribeMetrics(
     // Without a database there is nothing to say, and that is said elsewhere.
     const waiting = await sources.waiting().catch(() => undefined);
     if (waiting === undefined) return;
-    result.observe(parked, waiting.parked);
-    result.observe(depth, waiting.due);
-    result.observe(wait, waiting.oldestDueSeconds);
+    for (const { queue, ...row } of waiting) {
+      const attributes = queue === null ? {} : { 'pawl.queue.name': queue };
+      if (queue === null) result.observe(parked, row.parked);
+      result.observe(depth, row.due, attributes);
+      result.observe(wait, row.oldestSeconds, attributes);
+    }
   };
   meter.addBatchObservableCallback(observe, gauges);
 

@@ -1,21 +1,23 @@
 // What the app knows of its telemetry. Names no type of @opentelemetry/api, which may not be installed: the declarations
 // of the package lead here.
 
-/** What waits in the database, of all processes together. */
+/** What waits in the database for a process, of all processes together. */
 interface Waiting {
+  /** Waits in this queue, delayed ones not counted; null: due, and in none. */
+  readonly queue: string | null;
   /** Out of memory, until a message, an event or their time comes. */
   readonly parked: number;
   /** To be run, and nobody runs it yet. */
   readonly due: number;
-  /** How long the first of those has been due. */
-  readonly oldestDueSeconds: number;
+  /** How long the first of those has waited. */
+  readonly oldestSeconds: number;
 }
 
 export interface MetricSources {
   /** Workflows that this process runs now. */
   active(): number;
   /** Asked when metrics are collected; undefined before there is a database. */
-  waiting(): Promise<Waiting | undefined>;
+  waiting(): Promise<readonly Waiting[] | undefined>;
 }
 
 export interface Telemetry {
