@@ -92,7 +92,8 @@ function createRow(order, say) {
     drawn = now;
     shown = next;
     item.dataset.status = next.status;
-    chip.textContent = LABELS[next.status];
+    chip.textContent =
+      next.status === 'paid' && next.stages.length === 0 ? 'Waiting for dispatch' : LABELS[next.status];
     reason.textContent = next.reason ?? '';
     pay.hidden = next.status !== 'awaiting payment';
     track.hidden = next.status === 'cancelled';

@@ -92,7 +92,17 @@ export async function createOrder(
 }
 
 export async function markPaid(tx: SqlClient, orderID: string): Promise<void> {
-  await tx.query(`UPDATE shop.orders SET status = 'paid' WHERE id = $1`, [orderID]);
+  await tx.query(`UPDATE shop.orders SET status = 'paid', reason = NULL WHERE id = $1`, [orderID]);
+}
+
+/** The orders whose payment has been waited for too long; each is named once. */
+export async function markOverdue(tx: SqlClient, seconds: number): Promise<string[]> {
+  const { rows } = await tx.query<{ id: string }>(
+    `UPDATE shop.orders SET reason = 'not paid in time'
+     WHERE status = 'awaiting payment' AND reason IS NULL AND created_at < now() - $1 * interval '1 second' RETURNING id`,
+    [seconds],
+  );
+  return rows.map(({ id }) => id);
 }
 
 /** Cancels the order and puts its widget back: both or neither. */

@@ -1,5 +1,6 @@
-// The two workflows of the shop: checkout takes an order and waits for its payment, dispatch ships it.
-// They read as if nothing could ever fail in between; that is the point. Nothing here knows about HTTP.
+// The workflows of the shop: checkout takes an order and waits for its payment, dispatch ships it, and every minute
+// the clock starts cancel-unpaid. They read as if nothing could ever fail in between; that is the point. Nothing here
+// knows about HTTP.
 import { defineEvent, defineTopic } from '@pawl/core';
 import { z } from 'zod';
 import { CrashablePawl } from './crash.ts';
@@ -7,6 +8,7 @@ import { closePayment, createPayment } from './payment-client.ts';
 import {
   cancelOrder,
   createOrder,
+  markOverdue,
   markPaid,
   recordStage,
   referenceOf,
@@ -23,7 +25,10 @@ const Decision = z.object({ status: z.enum(['paid', 'cancelled']) });
 export const PaymentWebhook = z.object({ type: z.string(), data: Decision.extend({ orderID: z.string() }) });
 
 export const paymentPage = defineEvent<{ orderID: string; reference: string; url: string }>('payment');
-export const paymentNews = defineTopic('payment', Decision);
+export const paymentNews = defineTopic(
+  'payment',
+  z.object({ status: z.enum(['paid', 'cancelled', 'too late']) }),
+);
 export const progress = defineEvent<{ stage: string; done: number; of: number }>('progress');
 
 export class SoldOutError extends Error {
@@ -44,7 +49,9 @@ export class PaymentsUnavailableError extends Error {
 pawl.registerError(SoldOutError);
 pawl.registerError(PaymentsUnavailableError);
 
-const PAYMENT_SECONDS = 120;
+const UNPAID_SECONDS = Number(process.env['UNPAID_SECONDS'] ?? 120);
+const DAY = 24 * 60 * 60;
+const PACKERS = 5;
 const STAGES = ['pick', 'pack', 'ship', 'deliver'] as const;
 const STAGE_MILLISECONDS = Number(process.env['STAGE_MILLISECONDS'] ?? 1500);
 
@@ -76,22 +83,23 @@ async function checkoutWorkflow(
 
   // Somebody pays, or cancels, or walks away. Then the provider is told, and has the last word: a customer who
   // paid in that very moment has paid.
-  const news = await pawl.recv(paymentNews, PAYMENT_SECONDS);
+  const news = (await pawl.recv(paymentNews, DAY)) ?? { status: 'too late' };
   const outcome =
-    news ??
-    (await pawl.runStep((step) => closePayment(payment.id, step), {
-      name: 'close payment',
-      retriesAllowed: true,
-      maxAttempts: 100,
-      maxIntervalSeconds: 60,
-      timeout: '5s',
-    }));
+    news.status === 'too late'
+      ? await pawl.runStep((step) => closePayment(payment.id, step), {
+          name: 'close payment',
+          retriesAllowed: true,
+          maxAttempts: 100,
+          maxIntervalSeconds: 60,
+          timeout: '5s',
+        })
+      : news;
 
   if (outcome.status === 'paid') {
     await pawl.runTransaction((tx) => markPaid(tx, id), { name: 'mark paid' });
-    await pawl.startWorkflow(dispatch, { workflowID: `${id}-dispatch` })(id);
+    await pawl.startWorkflow(dispatch, { workflowID: `${id}-dispatch`, queueName: 'dispatch' })(id);
   } else {
-    const reason = news ? 'payment cancelled' : 'not paid in time';
+    const reason = news.status === 'cancelled' ? 'payment cancelled' : 'not paid in time';
     await pawl.runTransaction((tx) => cancelOrder(tx, id, reason), { name: 'cancel order' });
   }
   return { reference, paid: outcome.status === 'paid' };
@@ -107,10 +115,22 @@ async function dispatchWorkflow(orderID: string): Promise<void> {
   }
 }
 
+/** Started by the clock. Each order hears of it once, and cancels itself: only its own workflow knows what else it did. */
+async function cancelUnpaidWorkflow(): Promise<number> {
+  const unpaid = await pawl.runTransaction((tx) => markOverdue(tx, UNPAID_SECONDS));
+  for (const id of unpaid) await pawl.send(id, { status: 'too late' }, paymentNews);
+  return unpaid.length;
+}
+
 function restockWorkflow(quantity: number): Promise<{ stock: number }> {
   return pawl.runTransaction((tx) => restock(tx, WIDGET, quantity), { name: 'restock' });
 }
 
 export const checkout = pawl.registerWorkflow(checkoutWorkflow, { name: 'checkout' });
 export const dispatch = pawl.registerWorkflow(dispatchWorkflow, { name: 'dispatch' });
+export const cancelUnpaid = pawl.registerWorkflow(cancelUnpaidWorkflow, { name: 'cancel-unpaid' });
 export const fillShelf = pawl.registerWorkflow(restockWorkflow, { name: 'restock' });
+
+// However many orders are paid at once, and however many processes there are: no more than these are packed at a time.
+pawl.registerQueue('dispatch', { concurrency: PACKERS });
+pawl.registerScheduled(cancelUnpaid, { crontab: '* * * * *' });
