@@ -77,6 +77,7 @@ export async function startShop(
     },
     kill() {
       if (pid !== null) process.kill(pid, 'SIGKILL');
+      pid = null; // the supervisor may notice late
     },
     async stop() {
       supervisor.kill('SIGINT');
