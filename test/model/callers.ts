@@ -1,6 +1,7 @@
 // Callers from outside: they start, send, cancel, resume, fork and forget, and hold rows in transactions of their own.
 import { cancel, forget, fork, type Owned, resume } from '../../packages/core/src/store/lifecycle.ts';
 import type { Side } from './connections.ts';
+import { delayTask, queuedPart } from './dispatch.ts';
 import type { Process } from './process.ts';
 import type { Offer, Shared, Task } from './tasks.ts';
 
@@ -97,6 +98,7 @@ export function createCallers(shared: Shared): Callers {
           settle: () => void known.add(newWorkflowID),
         });
       });
+      if (world.queued) send(0.4, () => delayTask(anyID(), random.pick([0, 30])));
       send(0.6, () => {
         const id = anyID();
         return task(`hold ${id}`, (side) =>
@@ -115,17 +117,20 @@ export function startOffer(process: Process, id: string): Offer {
     make: () => {
       const { random, world } = shared;
       const extra: Record<string, unknown> = {};
-      if (random.chance(15)) extra['detached'] = true;
+      const queued = world.queued && random.chance(50) ? queuedPart(random) : undefined;
+      if (queued === undefined && random.chance(15)) extra['detached'] = true;
+      const here = queued === undefined && extra['detached'] !== true;
       if (world.deadlineMs !== null && random.chance(30)) extra['timeout'] = world.deadlineMs;
-      const start = shared.startPart(id, extra);
+      const start = shared.startPart(id, extra, queued);
       return {
         label: `start ${id}`,
         operation: { start },
         seen: (answer, span) => {
-          if (extra['detached'] !== true && answer?.outcome !== 'exists') shared.oracle.started(id, span);
+          if (here && answer?.outcome !== 'exists') shared.oracle.started(id, span);
         },
         settle: (answer) => {
-          if (answer === undefined && extra['detached'] !== true) process.begin(start);
+          if (answer === undefined && here) process.begin(start);
+          if (answer === undefined && queued !== undefined) process.queued = true;
         },
       };
     },

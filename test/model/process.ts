@@ -42,6 +42,7 @@ export class Process {
   paused = 0;
   lost = false;
   ready = true;
+  queued = true;
   doubtSince: number | undefined;
   renewed: { done: number; now: number };
   claiming = 0;
@@ -229,6 +230,7 @@ export class Process {
       return;
     }
     if (result.ready) this.ready = true;
+    if (result.queued) this.queued = true;
     if (result.fired) this.next.push(this.wake());
     if (result.stranded) this.next.push(this.strand());
     const poke = (matches: (call: Run['calls'][number]['call'], run: Run) => boolean): void => {

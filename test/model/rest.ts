@@ -1,5 +1,6 @@
 // After the disorder: nobody is left asleep; then one process takes over and brings every workflow to its end.
 import { sendOffer, startOffer } from './callers.ts';
+import { checkLimit, dispatchTask } from './dispatch.ts';
 import { violated } from './oracle.ts';
 import type { Process } from './process.ts';
 import type { Task } from './tasks.ts';
@@ -82,6 +83,10 @@ async function work(schedule: Schedule, process: Process): Promise<void> {
   for (let turns = 0; turns < MAX_ROUNDS; turns++) {
     await schedule.through(process.tick());
     await follow(schedule, process);
+    if (schedule.world.queued) {
+      await schedule.through(dispatchTask(process, 100));
+      await checkLimit(schedule.eye);
+    }
     if (process.ready) await schedule.through(process.claim(false));
     let offers = process.offers();
     if (offers.length === 0 && process.again.length === 0 && !process.ready) return;

@@ -1,10 +1,11 @@
 // One seed: simulated processes and callers on real connections, in an order that the seed decides; crashes, pauses and
 // lost answers among them. Then everything comes to rest, one process takes over, and all must end as it should.
-import type { StartPart } from '../../packages/core/src/store/operations.ts';
+import type { QueuedPart, StartPart } from '../../packages/core/src/store/operations.ts';
 import { createRandom, type Random } from '../determinism/random.ts';
 import { type Callers, createCallers } from './callers.ts';
 import type { Connections, Fate, Statement } from './connections.ts';
 import { park, pickCoup } from './coups.ts';
+import { checkLimit, dispatchTask } from './dispatch.ts';
 import { fate, some, told } from './fates.ts';
 import { Oracle, Violation } from './oracle.ts';
 import { Process } from './process.ts';
@@ -58,7 +59,7 @@ export class Schedule implements Shared {
 
   stamp = (): number => ++this.#stamp;
 
-  startPart(id: string, extra: Record<string, unknown>): StartPart {
+  startPart(id: string, extra: Record<string, unknown>, queued?: QueuedPart): StartPart {
     this.#starts++;
     return {
       workflowID: id,
@@ -66,10 +67,11 @@ export class Schedule implements Shared {
       // As in the engine: one that no earlier run of this id can have.
       fence: this.#starts * 1000,
       name: NAME,
-      version: extra['detached'] === true ? null : VERSION,
+      version: extra['detached'] === true || queued !== undefined ? null : VERSION,
       input: '[]',
       chosen: true,
       extra: Object.keys(extra).length === 0 ? null : JSON.stringify(extra),
+      ...(queued !== undefined && { queued }),
     };
   }
 
@@ -86,6 +88,7 @@ export class Schedule implements Shared {
       let left = random.next() * actions.reduce((sum, [weight]) => sum + weight, 0);
       const chosen = actions.find(([weight]) => (left -= weight) < 0) ?? actions[0];
       await chosen?.[1]();
+      if (this.world.queued) await checkLimit(this.eye);
       for (const process of this.processes) if (process.paused > 0) process.paused--;
       this.#deliver();
       for (const process of this.processes)
@@ -217,6 +220,8 @@ export class Schedule implements Shared {
       }
       if (process.control > 0) continue;
       send(process.ready ? 3 : 0.2, () => process.claim(random.chance(15), random.pick([1, 100])));
+      if (this.world.queued)
+        send(process.queued ? 2 : 0.2, () => dispatchTask(process, random.pick([1, 100])));
       if (process.next.length > 0)
         send(3, () => process.next.splice(random.whole(0, process.next.length - 1), 1)[0]);
       send(1.2, () => process.tick());

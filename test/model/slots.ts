@@ -7,6 +7,7 @@ import { openPGliteDatabase } from '../../packages/core/src/store/pglite-databas
 import { schemaClass } from '../../packages/core/src/store/schema-name.ts';
 import { check } from './checks.ts';
 import { type Connections, openConnections, type Statement } from './connections.ts';
+import { DEFINE_QUEUE } from './dispatch.ts';
 import { comeToRest } from './rest.ts';
 import { Schedule, type Slot } from './schedule.ts';
 import { TRANSITIONS } from './transitions.ts';
@@ -52,7 +53,7 @@ async function prepare(database: Database): Promise<void> {
   );
   await migrate(database);
   await database.query('CREATE SEQUENCE pawl.model_time');
-  for (const text of [CLOCK, REGISTER, CLEAN, ...TRANSITIONS]) await database.query(text);
+  for (const text of [CLOCK, REGISTER, CLEAN, DEFINE_QUEUE, ...TRANSITIONS]) await database.query(text);
 }
 
 export async function openServerSlot(url: string, schema: string): Promise<OpenSlot> {

@@ -1,5 +1,5 @@
 // What passes between processes, callers and the schedule.
-import type { Answer, Operation, StartPart } from '../../packages/core/src/store/operations.ts';
+import type { Answer, Operation, QueuedPart, StartPart } from '../../packages/core/src/store/operations.ts';
 import type { Random } from '../determinism/random.ts';
 import type { Side } from './connections.ts';
 import type { Oracle, Span } from './oracle.ts';
@@ -49,5 +49,5 @@ export interface Shared {
   /** Of the schedule: what happened when. */
   stamp(): number;
   readonly processes: Process[];
-  startPart(id: string, extra: Record<string, unknown>): StartPart;
+  startPart(id: string, extra: Record<string, unknown>, queued?: QueuedPart): StartPart;
 }

@@ -1,6 +1,6 @@
 // The table of transitions of ARCHITECTURE.md, as a trigger: an update that is not in it fails, and its schedule with it.
 
-/** Parked and due are one here: only the clock tells them apart. */
+/** Parked and due are one here: only the clock tells them apart. ENQUEUED and DELAYED are states of their own. */
 const STATE = `CREATE FUNCTION pawl.model_state(w pawl.workflow) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN w.status <> 'PENDING' THEN w.status WHEN w.owner IS NOT NULL THEN 'running'
     WHEN w.stranded THEN 'stranded' WHEN w.blocked IS NOT NULL THEN 'blocked' ELSE 'waiting' END
@@ -34,10 +34,20 @@ BEGIN
       WHEN 'running' THEN v_rise = 1
       WHEN 'waiting' THEN v_resumed
       ELSE v_to IN ('blocked', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') AND v_rise = 0 END
+    WHEN 'ENQUEUED' THEN CASE v_to
+      WHEN 'running' THEN v_rise = 1
+      WHEN 'waiting' THEN v_resumed
+      ELSE v_to IN ('ENQUEUED', 'DELAYED', 'CANCELLED') AND v_rise = 0 END
+    WHEN 'DELAYED' THEN CASE v_to
+      WHEN 'ENQUEUED' THEN v_rise = 0 AND NEW.queue_name IS NOT NULL
+      WHEN 'waiting' THEN v_rise = 0 AND NEW.queue_name IS NULL OR v_resumed
+      ELSE v_to IN ('DELAYED', 'CANCELLED') AND v_rise = 0 END
     WHEN 'SUCCESS' THEN v_to = 'SUCCESS' AND v_rise = 0
     ELSE v_to = v_from AND v_rise = 0 OR v_resumed END)
   AND (NEW.attempts = OLD.attempts OR v_resumed OR v_from = 'RESERVED'
     OR v_from = 'running' AND v_to = 'waiting' AND NEW.attempts = OLD.attempts + 1)
+  -- Only a resume leaves the queue: until the end, whoever is in it holds its place or its slot.
+  AND (NEW.queue_name IS NOT DISTINCT FROM OLD.queue_name OR NEW.queue_name IS NULL AND v_resumed)
   AND (v_to NOT IN ('SUCCESS', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', 'CANCELLED') OR NEW.blocked IS NULL AND NOT NEW.stranded)
   THEN
     RETURN NEW;

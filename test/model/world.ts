@@ -24,6 +24,8 @@ export interface World {
   program(id: string): Program;
   readonly maxAttempts: number;
   readonly deadlineMs: number | null;
+  /** Some are started in a queue, or later. */
+  readonly queued: boolean;
 }
 
 export const NAME = 'job';
@@ -31,7 +33,7 @@ export const VERSION = '1';
 export const LEASE_MS = 1000;
 /** Far longer than anything that a schedule lets pass before all has come to rest. */
 export const LONG_MS = 1_000_000;
-const SHORT_MS = 30;
+export const SHORT_MS = 30;
 
 const CHILD: Program = [
   [
@@ -55,6 +57,7 @@ export function makeWorld(seed: number, random: Random): World {
     },
     maxAttempts: random.chance(10) ? 1 : 100,
     deadlineMs: random.chance(10) ? 2000 : null,
+    queued: random.chance(40),
   };
 }
 
