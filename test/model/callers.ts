@@ -11,6 +11,8 @@ export interface Callers {
   resume(id: string): Task;
   send(process: Process, id: string, topic: string): Task;
   start(process: Process, id: string): Task;
+  /** Starts it in the queue. */
+  enqueue(process: Process, id: string): Task;
   actions(up: readonly Process[], send: (weight: number, make: () => Task | undefined) => void): void;
 }
 
@@ -46,6 +48,10 @@ export function createCallers(shared: Shared): Callers {
     start: (process, id) => {
       known.add(id);
       return process.flush([startOffer(process, id)]);
+    },
+    enqueue: (process, id) => {
+      known.add(id);
+      return process.flush([startOffer(process, id, true)]);
     },
     actions: (up, send) => {
       for (const process of up) {
@@ -110,14 +116,14 @@ export function createCallers(shared: Shared): Callers {
 }
 
 /** A start through a process's journal: it runs it if it is first. */
-export function startOffer(process: Process, id: string): Offer {
+export function startOffer(process: Process, id: string, enqueue = false): Offer {
   const { shared } = process;
   return {
     keys: [],
     make: () => {
       const { random, world } = shared;
       const extra: Record<string, unknown> = {};
-      const queued = world.queued && random.chance(50) ? queuedPart(random) : undefined;
+      const queued = world.queued && (enqueue || random.chance(50)) ? queuedPart(random) : undefined;
       if (queued === undefined && random.chance(15)) extra['detached'] = true;
       const here = queued === undefined && extra['detached'] !== true;
       if (world.deadlineMs !== null && random.chance(30)) extra['timeout'] = world.deadlineMs;

@@ -2,6 +2,7 @@
 // false if the schedule is not ready for it.
 import type { Callers } from './callers.ts';
 import type { Connections, Fate } from './connections.ts';
+import { dispatchTask } from './dispatch.ts';
 import { fate } from './fates.ts';
 import type { Process } from './process.ts';
 import type { Run } from './run.ts';
@@ -115,11 +116,30 @@ export function pickCoup(schedule: Schedule, connections: Connections, callers: 
     return true;
   };
 
+  /** More wait in the queue than it has slots, and several take from it at the same time. */
+  const dispatchTogether: Coup = async () => {
+    const peers = processes.filter(idle);
+    const [first] = peers;
+    if (first === undefined || peers.length < 2) return false;
+    for (const id of schedule.world.ids)
+      if (connections.free) await schedule.through(callers.enqueue(first, id));
+    for (let turns = random.whole(2, 4); turns > 0 && connections.free; turns--) {
+      const peer = random.pick(peers.filter(idle));
+      if (peer === undefined) return true;
+      await send(dispatchTask(peer, random.pick([1, 100])), {
+        held: random.chance(60),
+        pauseAt: random.chance(30) ? random.whole(1, 2) : 0,
+      });
+    }
+    return true;
+  };
+
   const write = (process: Process, id: string): Task | undefined => {
     const offers = process.offers().filter((each) => each.keys[0] === id);
     return offers.length === 0 ? undefined : process.flush(offers);
   };
 
+  if (schedule.world.queued && random.chance(30)) return dispatchTogether;
   return random.pick([undefined, overtake, move, parkMeanwhile, parkMeanwhile, meet, meet, takeOverTogether]);
 }
 
