@@ -55,7 +55,8 @@ describeEachDriver('debounced calls', (driver: Driver) => {
     expect(await pawl.waitAll(handles)).toEqual(['c', 'c', 'c']);
     expect(Date.now() - last).toBeGreaterThanOrEqual(295);
     expect(await other.getResult()).toBe('other');
-    expect(ran.toSorted()).toEqual(['c', 'other']);
+    expect(new Set(ran)).toEqual(new Set(['c', 'other']));
+    expect(ran).toHaveLength(2);
     // The next one after it has begun is another run.
     const next = await later('d');
     expect(next.workflowID).not.toBe(handles[0]?.workflowID);
@@ -124,7 +125,7 @@ describeEachDriver('debounced calls', (driver: Driver) => {
     // Nobody serves it, and nobody looks for what is due.
     const client = new PawlClient({ database: driver.database, schema, logger: quiet });
     const pawl = driver.create({ schema });
-    const { note, ran } = noting(pawl);
+    const { ran } = noting(pawl);
     await pawl.launch();
     await pawl.shutdown();
     const { workflowID } = await client.debounce('note', HOUR)(1);

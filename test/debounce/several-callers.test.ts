@@ -25,7 +25,7 @@ const served = [{ name: 'job', version: '1', maxRecoveryAttempts: 10 }];
 const dispatching = (side: Side) =>
   dispatch(side, {
     ...{ executor: PEER, limit: 100, served, anyVersion: false, after: '' },
-    occupied: { queues: undefined, counts: new Map() } as never,
+    occupied: { queues: undefined, counts: new Map() },
   });
 const due = () => sides.eye.on.query(`UPDATE pawl.workflow SET wake_at = now() WHERE status = 'DELAYED'`);
 const inputs = async () =>
@@ -69,18 +69,21 @@ test('a run that a call has in hand is begun after it, with its input', async ()
 test.each([
   ['cancelled', (side: Side) => cancel(side.on, ['run of a'], false), 'CANCELLED'],
   ['deleted', (side: Side) => forget(side.on, ['run of a']), undefined],
-])('a call to a run that is just being %s makes the next one; the other order takes both', async (_, take, left) => {
-  await calling('a')(sides.eye);
-  const [, two] = await interleave<unknown, { workflowID: string }>(take, calling('b'));
-  expect(two.workflowID).toBe('run of b');
-  expect((await row('run of a'))?.status).toBe(left);
+])(
+  'a call to a run that is just being %s makes the next one; the other order takes both',
+  async (_, take, left) => {
+    await calling('a')(sides.eye);
+    const [, two] = await interleave<unknown, { workflowID: string }>(take, calling('b'));
+    expect(two.workflowID).toBe('run of b');
+    expect((await row('run of a'))?.status).toBe(left);
 
-  await sides.eye.on.query('DELETE FROM pawl.workflow');
-  await calling('a')(sides.eye);
-  await interleave<unknown, unknown>(calling('b'), take);
-  expect((await row('run of a'))?.status).toBe(left);
-  expect(await row('run of b')).toBeUndefined();
-});
+    await sides.eye.on.query('DELETE FROM pawl.workflow');
+    await calling('a')(sides.eye);
+    await interleave<unknown, unknown>(calling('b'), take);
+    expect((await row('run of a'))?.status).toBe(left);
+    expect(await row('run of b')).toBeUndefined();
+  },
+);
 
 test('a call of a workflow locks it and the run in the order of their ids', async () => {
   // 'a' < 'run of …' < 'z': a lock of both in that order waits for the call, or the call for it, and neither for ever.

@@ -79,7 +79,10 @@ export function runTransaction<R>(
   return new Promise<R>((resolve, reject) => {
     const deliver = (recorded: Recorded) => settle(host, recorded, resolve, reject);
     if (row?.completed) replay(activation, row, deliver);
-    else execute(host, activation, fn, { ...options, kind, target, name, stepID, deliver, reject }).catch(reject);
+    else
+      execute(host, activation, fn, { ...options, kind, target, name, stepID, deliver, reject }).catch(
+        reject,
+      );
   });
 }
 
