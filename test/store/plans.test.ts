@@ -125,6 +125,13 @@ const calls: [string, () => { before?: string; call: string; answers?: number }]
     }),
   ],
   [
+    'a debounced call',
+    () => ({
+      before: `UPDATE pawl.workflow SET status = 'DELAYED' WHERE id IN (${some('sleeper', 5000)})`,
+      call: `SELECT * FROM pawl.debounce('key', 1000, NULL, false, NULL, 'new', 'n', 1, 'sleeper', NULL, '{}')`,
+    }),
+  ],
+  [
     'a message to a parked workflow',
     () => ({
       call: `SELECT * FROM pawl.flush(99, false, '{receiver-5}', m_op => '{0}', m_destination => '{receiver-5}',

@@ -22,6 +22,7 @@ AS $$ SELECT (extract(epoch FROM moment) * 1000)::float8 $$;
 --   rank, position   order in the queue; rank is the priority where the queue has priorities, position is drawn when it
 --           comes in. A slot of the queue is held while it is PENDING.
 --   nonce   made by the call that started it: a repeated start recognizes itself
+--   debounce_key  calls of it replace the input as long as it is DELAYED (0013_debounce.sql)
 --   trace_context  what tracing wants to have back with the next claim (telemetry/trace-context.ts); decides nothing
 CREATE TABLE pawl.workflow (
   id              text COLLATE "C" PRIMARY KEY,
@@ -49,6 +50,7 @@ CREATE TABLE pawl.workflow (
   position        bigint,
   deduplication_id text COLLATE "C",
   partition_key   text COLLATE "C",
+  debounce_key    text COLLATE "C",
   blocked         text,
   auth_user       text,
   auth_roles      text,
@@ -82,6 +84,7 @@ CREATE INDEX workflow_slot ON pawl.workflow (queue_name, partition_key)
   WHERE status = 'PENDING' AND queue_name IS NOT NULL;
 CREATE UNIQUE INDEX workflow_deduplication ON pawl.workflow (queue_name, deduplication_id)
   WHERE deduplication_id IS NOT NULL AND status IN ('ENQUEUED', 'DELAYED', 'PENDING');
+CREATE INDEX workflow_debounce ON pawl.workflow (name, debounce_key, status) WHERE debounce_key IS NOT NULL;
 CREATE INDEX workflow_parent ON pawl.workflow (parent_id) WHERE parent_id IS NOT NULL;
 
 -- The journal. completed_at IS NULL: an attempt that began, or a wait with its deadline.

@@ -122,7 +122,7 @@ $$;
 -- Takes up to p_limit workflows out of the queues that a process serves (p_queues; NULL: all), beginning with the one
 -- after p_first, so that each has its turn. b: how many of a queue it has in memory. Rows beside the workflows, by kind:
 --   due    something without a queue is due now        again   there is more for this process
---   left   there is more, but not for this process     later   when a rate limit allows the next one
+--   left   there is more, but not for this process     later   when a delay is over, or a rate limit allows the next one
 CREATE FUNCTION pawl.dispatch(
   p_executor bigint, p_limit integer, p_names text[], p_versions text[], p_any_version boolean,
   p_queues text[], b_queues text[], b_counts integer[], p_first text
@@ -148,10 +148,16 @@ BEGIN
   IF pawl.promote(500) THEN
     RETURN NEXT;
   END IF;
+  v_now := pawl.clock();
+  SELECT w.wake_at INTO v_later FROM pawl.workflow w WHERE w.status = 'DELAYED' AND w.wake_at > v_now ORDER BY w.wake_at LIMIT 1;
   SELECT array_agg(i.name) INTO v_queues FROM pawl.queue i
   WHERE NOT i.paused
     AND (SELECT true FROM pawl.workflow w WHERE w.status = 'ENQUEUED' AND w.queue_name = i.name LIMIT 1);
   IF v_queues IS NULL THEN
+    IF v_later IS NOT NULL THEN
+      kind := 'later'; deadline := pawl.epoch_ms(v_later);
+      RETURN NEXT;
+    END IF;
     RETURN;
   END IF;
   -- Only now: a lock is a write, and a call that finds nothing shall not have to wait for the disk.

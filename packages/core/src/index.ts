@@ -2,6 +2,7 @@
 
 export { PawlClient, type PawlClientConfig } from './app/client.ts';
 export type { PawlConfig } from './app/config.ts';
+export type { DebounceOptions } from './app/debounce.ts';
 export type {
   EventInfo,
   ExecutorInfo,

@@ -1,11 +1,13 @@
-// The verbs that look at workflows and intervene in them, the same for Pawl and PawlClient.
+// The verbs that are the same for Pawl and PawlClient: those that look at workflows and intervene in them, and debounce.
 import type { PawlCore } from './core.ts';
+import { debounce, type DebounceOptions } from './debounce.ts';
 import { createHandle, type WorkflowHandle } from './handles.ts';
 import type { Duration } from '../codec/index.ts';
 import * as queues from './queues.ts';
 import * as management from './management.ts';
 import * as schedules from './schedules.ts';
 import { readStatus, type WorkflowStatus } from './status.ts';
+import type { Workflow } from './workflows.ts';
 
 export class ManagementVerbs {
   readonly #core: PawlCore;
@@ -21,6 +23,34 @@ export class ManagementVerbs {
 
   #recorded<T>(name: string, call: () => Promise<T>): Promise<T> {
     return this.reach(() => this.#core.recordedCall(name, call));
+  }
+
+  /**
+   * Starts a workflow once no call came for `period`: calls with the same workflow and key, of all processes, become one
+   * run with the input of the last. `maxWait` bounds how long calls can put it off. All get the handle of that run, when
+   * it is durable that it has their input or a later one; the next call after it has begun makes another run. Its id is
+   * random (not that of `withNextWorkflowID`); `cancelWorkflow` takes a pending one back. Inside a workflow the call is a
+   * step, recorded, and the run is not a child.
+   * @throws ConfigurationError for a period of 0, a `maxWait` that is shorter; ValidationError for an empty key
+   * @throws SerializationError, ValidationError for an argument that cannot be stored or is not valid; nothing is written
+   * @example
+   * const reindexSoon = pawl.debounce(reindex, { key: `document-${id}`, period: '5s', maxWait: '1m' });
+   * await reindexSoon(document);
+   */
+  debounce<A extends unknown[], R>(
+    workflow: Workflow<A, R>,
+    options: DebounceOptions,
+  ): (...args: A) => Promise<WorkflowHandle<R>>;
+  debounce<W extends Workflow<never[], unknown> = Workflow<unknown[], unknown>>(
+    workflow: string,
+    options: DebounceOptions,
+  ): (...args: Parameters<W>) => Promise<WorkflowHandle<Awaited<ReturnType<W>>>>;
+  debounce<R>(
+    workflow: { workflowName: string } | string,
+    options: DebounceOptions,
+  ): (...args: unknown[]) => Promise<WorkflowHandle<R>> {
+    return (...args) =>
+      this.#core.observed(this.reach(() => debounce<R>(this.#core, workflow, options, args)));
   }
 
   getWorkflowStatus(workflowID: string): Promise<WorkflowStatus | null> {

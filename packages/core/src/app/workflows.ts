@@ -166,7 +166,7 @@ export async function startWorkflows(
   return ids.map((id) => createHandle(core, id));
 }
 
-function readRequest(
+export function readRequest(
   core: PawlCore,
   workflow: { workflowName: string } | string,
   params: StartParams,
@@ -207,7 +207,7 @@ function elsewhere(name: string): Registration {
 }
 
 /** The stored form of the arguments; a promise only if the input schema is asynchronous. */
-function encodeInput(
+export function encodeInput(
   core: PawlCore,
   registration: Registration,
   args: unknown[],

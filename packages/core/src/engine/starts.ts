@@ -2,7 +2,6 @@
 // policy says. A start is durable before anybody hears of it.
 
 import { randomInt, randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
 import { childWorkflowID, sameInput } from '../codec/index.ts';
 import {
   QueueDuplicatedError,
@@ -11,16 +10,15 @@ import {
   WorkflowConflictError,
   WorkflowIDInUseError,
 } from '../errors/index.ts';
-import { CommitUnknownError, type Queryable } from '../store/database.ts';
-import { classifyFault } from '../store/faults.ts';
+import type { Queryable } from '../store/database.ts';
 import { flushWithin } from '../store/flush.ts';
 import type { Answer, QueuedPart, StartPart } from '../store/operations.ts';
-import { unavailable } from '../store/unavailable.ts';
 import type { StartEvent } from '../telemetry/events.ts';
 import { Activation } from './activation.ts';
 import type { EngineHost } from './host.ts';
 import { record, type Recorded, replay, settle, stepPart } from './record.ts';
 import type { DuplicatePolicy, Registration } from './registry.ts';
+import { repeatWrite } from './repeat-write.ts';
 
 export interface StartRequest {
   registration: Registration;
@@ -41,7 +39,7 @@ export interface StartRequest {
 /** First fences are far apart, so that what still runs a deleted workflow cannot write into the next of that id. */
 const FENCES = 2 ** 30;
 
-function startPart(
+export function startPart(
   request: StartRequest,
   workflowID: string,
   parent: Activation | undefined,
@@ -74,7 +72,7 @@ function startPart(
 }
 
 /** Tells those who watch, and stores what they want to go with the workflow. */
-function announce(
+export function announce(
   host: EngineHost,
   start: StartPart,
   parent: Activation | undefined,
@@ -87,7 +85,7 @@ function announce(
   return event;
 }
 
-function announced(
+export function announced(
   host: EngineHost,
   event: StartEvent | undefined,
   outcome: StartEvent['outcome'],
@@ -174,9 +172,8 @@ export async function startWithin(
 }
 
 const CHUNK = 1000;
-const ATTEMPTS = 6;
 /** Whoever comes first. */
-const ANYBODY: QueuedPart = {
+export const ANYBODY: QueuedPart = {
   queue: null,
   priority: null,
   partitionKey: null,
@@ -208,18 +205,8 @@ export async function startTogether(host: EngineHost, requests: readonly StartRe
       }
     });
   try {
-    for (let attempt = 1; starts.length > 0; attempt++) {
-      try {
-        await write();
-        break;
-      } catch (error) {
-        // Whatever became of it: each start recognizes itself when it comes again.
-        const fault = error instanceof CommitUnknownError ? 'connection' : classifyFault(error);
-        if (fault === 'refused') throw error;
-        if (attempt === ATTEMPTS) throw fault === 'connection' ? unavailable(error) : error;
-        await pause(10 * 3 ** attempt);
-      }
-    }
+    // Each start recognizes itself when it comes again.
+    if (starts.length > 0) await repeatWrite(write);
   } catch (error) {
     for (const event of events) announced(host, event, 'failed', error);
     throw error;

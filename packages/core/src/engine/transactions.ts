@@ -50,11 +50,20 @@ class Refusal extends Error {
   }
 }
 
+/** What replay compares, beside the name. */
+interface Identity {
+  kind: 'transaction' | 'debounce';
+  target: string | null;
+}
+
+const TRANSACTION: Identity = { kind: 'transaction', target: null };
+
 export function runTransaction<R>(
   host: EngineHost,
   activation: Activation,
   fn: (tx: SqlClient) => Promise<R>,
   options: TransactionStepOptions,
+  { kind, target }: Identity = TRANSACTION,
 ): Promise<R> {
   const halt = activation.refusal();
   if (halt !== undefined) return halt;
@@ -65,16 +74,19 @@ export function runTransaction<R>(
     return Promise.reject(error);
   }
   const stepID = activation.takeStepID();
-  const row = activation.recorded(stepID, 'transaction', name);
+  const row = activation.recorded(stepID, kind, name, target);
   if (row === 'refused') return new Promise(() => {});
   return new Promise<R>((resolve, reject) => {
     const deliver = (recorded: Recorded) => settle(host, recorded, resolve, reject);
     if (row?.completed) replay(activation, row, deliver);
-    else execute(host, activation, fn, { ...options, name, stepID, deliver, reject }).catch(reject);
+    else
+      execute(host, activation, fn, { ...options, kind, target, name, stepID, deliver, reject }).catch(
+        reject,
+      );
   });
 }
 
-interface Call extends TransactionStepOptions {
+interface Call extends TransactionStepOptions, Identity {
   name: string;
   stepID: number;
   deliver: (recorded: Recorded) => void;
@@ -87,7 +99,7 @@ async function execute<R>(
   fn: (tx: SqlClient) => Promise<R>,
   call: Call,
 ): Promise<void> {
-  const { stepID, name } = call;
+  const { stepID, kind, name } = call;
   if (activation.marking !== undefined) {
     await activation.marking;
     const halt = activation.refusal();
@@ -99,7 +111,7 @@ async function execute<R>(
     workflowID: activation.workflowID,
     workflowName: activation.workflowName,
     stepID,
-    kind: 'transaction',
+    kind,
     name,
     attempt,
   });
@@ -222,7 +234,9 @@ async function checkpoint(
   tx: Queryable,
   {
     stepID,
+    kind,
     name,
+    target,
     seq,
     output,
     durationMs,
@@ -231,7 +245,7 @@ async function checkpoint(
   const { workflowID, fence } = activation;
   const operation = {
     fenced: { workflowID, fence, stepID, seq, keep: true },
-    step: stepPart({ kind: 'transaction', name, output, attempts: 1, durationMs }),
+    step: stepPart({ kind, name, target, output, attempts: 1, durationMs }),
   };
   const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [operation], {
     last: !host.database.embedded,
@@ -270,8 +284,9 @@ function recordResult(
     activation,
     stepID: call.stepID,
     step: stepPart({
-      kind: 'transaction',
+      kind: call.kind,
       name: call.name,
+      target: call.target,
       attempts: 1,
       durationMs: performance.now() - startedAt,
       ...result,

@@ -79,6 +79,7 @@ export type StepKind =
   | 'now'
   | 'randomUUID'
   | 'call'
+  | 'debounce'
   | 'patch'
   | 'createHook'
   | 'writeStream'

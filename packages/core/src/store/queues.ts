@@ -29,7 +29,7 @@ export interface Dispatched {
   again: boolean;
   /** There is more, which this process cannot take. */
   left: boolean;
-  /** When a rate limit allows more, by the database's clock. */
+  /** When a delay is over or a rate limit allows more, by the database's clock. */
   laterAt: number | undefined;
 }
 

@@ -41,7 +41,7 @@ interface Place {
   name: string | null;
 }
 
-const WITH_FUNCTION = new Set(['step', 'transaction', 'call']);
+const WITH_FUNCTION = new Set(['step', 'transaction', 'call', 'debounce']);
 
 /**
  * Ends this process with SIGKILL when the workflows of `pawl` reach `point`: no handler runs, nothing is flushed,
