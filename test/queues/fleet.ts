@@ -152,8 +152,16 @@ export async function observe(fleet: Fleet, queue: string): Promise<Observed> {
     if (what !== 'begin') continue;
     const end = notes
       .slice(i + 1)
-      .find((other) => other.pid === pid && (other.what === 'killed' || (other.id === id && other.what === 'end')));
-    bodies.push({ key, pid, from: Number(at), to: end === undefined ? Number.POSITIVE_INFINITY : Number(end.at) });
+      .find(
+        (other) =>
+          other.pid === pid && (other.what === 'killed' || (other.id === id && other.what === 'end')),
+      );
+    bodies.push({
+      key,
+      pid,
+      from: Number(at),
+      to: end === undefined ? Number.POSITIVE_INFINITY : Number(end.at),
+    });
   }
   const most = <T extends Span>(spans: readonly T[], of: (span: T) => string | number): number =>
     Math.max(

@@ -142,6 +142,9 @@ DECLARE
   v_again text[] := '{}';
   v_others text[] := '{}';
   v_later timestamptz;
+  v_rated text[] := '{}';
+  v_counts integer[] := '{}';
+  v_locked text[];
   q pawl.queue;
 BEGIN
   kind := 'due';
@@ -166,16 +169,22 @@ BEGIN
     RETURN;
   END IF;
   -- In the order of the names, whatever order they are served in.
-  PERFORM 1 FROM pawl.queue i
-  WHERE i.name = ANY (v_queues) AND (i.concurrency IS NOT NULL OR i.rate_limit IS NOT NULL OR i.partitioned
-    OR i.partition_concurrency IS NOT NULL)
-  ORDER BY i.name FOR NO KEY UPDATE;
+  SELECT coalesce(array_agg(l.name), '{}') INTO v_locked FROM (
+    SELECT i.name FROM pawl.queue i
+    WHERE i.name = ANY (v_queues) AND (i.concurrency IS NOT NULL OR i.rate_limit IS NOT NULL OR i.partitioned
+      OR i.partition_concurrency IS NOT NULL)
+    ORDER BY i.name FOR NO KEY UPDATE) l;
   v_now := pawl.clock();
   v_share := ceil(p_limit::float8 / cardinality(v_queues));
 
   FOR q IN SELECT * FROM pawl.queue i WHERE i.name = ANY (v_queues) AND NOT i.paused ORDER BY i.name <= p_first, i.name LOOP
     IF q.name <> ALL (p_queues) THEN
       v_others := v_others || q.name;
+      CONTINUE;
+    END IF;
+    -- It got its first limit since, and others may be looking at it too.
+    IF q.name <> ALL (v_locked) AND (q.concurrency IS NOT NULL OR q.rate_limit IS NOT NULL OR q.partitioned) THEN
+      v_again := v_again || q.name;
       CONTINUE;
     END IF;
     SELECT NULL::integer AS room, NULL::timestamptz AS next_at INTO v_room;
@@ -199,7 +208,8 @@ BEGIN
       END IF;
     END IF;
     IF q.rate_limit IS NOT NULL AND cardinality(v_ids) > 0 THEN
-      INSERT INTO pawl.queue_start (queue_name, at, count) VALUES (q.name, v_now, cardinality(v_ids));
+      v_rated := v_rated || q.name;
+      v_counts := v_counts || cardinality(v_ids);
     END IF;
     IF q.rate_limit IS NOT NULL AND cardinality(v_ids) = v_room.room THEN
       v_later := least(v_later, coalesce(v_room.next_at, v_now + q.rate_period_ms * interval '1 millisecond'));
@@ -207,6 +217,9 @@ BEGIN
   END LOOP;
 
   IF v_all <> '{}' THEN
+    -- Behind the ends that made room, which may have come after the look at the clock.
+    v_now := pawl.clock();
+    INSERT INTO pawl.queue_start (queue_name, at, count) SELECT r.name, v_now, r.count FROM unnest(v_rated, v_counts) r(name, count);
     UPDATE pawl.workflow w
     SET status = 'PENDING', owner = p_executor, fence = w.fence + 1, wake_at = NULL, updated_at = v_now, started_at = v_now,
       version = coalesce(w.version, (SELECT r.version FROM unnest(p_names, p_versions) r(name, version) WHERE r.name = w.name LIMIT 1)),
