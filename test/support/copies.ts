@@ -13,7 +13,13 @@ export async function copyWorkflow(
        WHERE table_schema = '${schema}' AND table_name = '${table}' ORDER BY ordinal_position`,
     );
     const names = (rows as { name: string }[]).map(({ name }) => name);
-    const values = names.map((name) => (name === id || name === 'nonce' ? `'${prefix}-' || n` : `t.${name}`));
+    const values = names.map((name) =>
+      name === id || name === 'nonce'
+        ? `'${prefix}-' || n`
+        : name === 'position'
+          ? 't.position + n'
+          : `t.${name}`,
+    );
     await query(
       `INSERT INTO ${schema}.${table} (${names.join(', ')})
        SELECT ${values.join(', ')} FROM ${schema}.${table} t, generate_series(1, ${count}) n
