@@ -88,7 +88,8 @@ BEGIN
       WHERE v_every OR r.op = ANY (v_open)
       ORDER BY r.op
     ) u
-    ORDER BY u.queue, u.dedup, u.id, u.op
+    -- Who asks for the same twice gets it for the first.
+    ORDER BY u.queue, u.dedup, CASE WHEN u.dedup IS NULL THEN u.id END, u.op
     ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS v_count = ROW_COUNT;
     IF v_count = cardinality(v_open) THEN
