@@ -15,9 +15,26 @@ import { ending, OWNER, PEER, sending, type Side, starting, twoConnections } fro
 
 const sides = twoConnections();
 
+// The clock is looked at between lock and look. A session waits there, once it has looked so often before.
+const GATE = 78;
+beforeAll(async () => {
+  await sides.eye.on
+    .query(`CREATE OR REPLACE FUNCTION pawl.clock() RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
+    BEGIN
+      IF current_setting('test.looks', true) <> '' THEN
+        PERFORM set_config('test.looks', (current_setting('test.looks')::integer - 1)::text, false);
+        IF current_setting('test.looks') = '0' THEN
+          PERFORM pg_advisory_lock_shared(${GATE}), pg_advisory_unlock_shared(${GATE});
+        END IF;
+      END IF;
+      RETURN clock_timestamp();
+    END $$`);
+});
+
 beforeEach(async () => {
   await sides.eye.on.query('DELETE FROM pawl.queue');
   await sides.eye.on.query('DELETE FROM pawl.queue_start');
+  for (const side of [sides.a, sides.b]) await side.on.query(`SET test.looks = ''`);
 });
 
 async function define(on: Side, name: string, options: Partial<QueueDefinition> = {}): Promise<void> {
@@ -45,7 +62,8 @@ async function take(side: Side, executor = OWNER, occupied: [string, number][] =
   return claimed.map(({ workflowID }) => workflowID);
 }
 
-const outcomes = (answers: (Answer | undefined)[]) => Array.from(answers, (answer) => answer?.outcome ?? 'written');
+const outcomes = (answers: (Answer | undefined)[]) =>
+  Array.from(answers, (answer) => answer?.outcome ?? 'written');
 const status = async (id: string) => (await sides.row(id))?.status;
 
 describe('two that take at the same moment', () => {
@@ -134,22 +152,6 @@ describe('taking beside', () => {
 });
 
 describe('a first limit between lock and look', () => {
-  // The clock is looked at between lock and look. A session waits there, once it has looked so often before.
-  const GATE = 78;
-  beforeAll(async () => {
-    await sides.eye.on
-      .query(`CREATE OR REPLACE FUNCTION pawl.clock() RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
-      BEGIN
-        IF current_setting('test.looks', true) <> '' THEN
-          PERFORM set_config('test.looks', (current_setting('test.looks')::integer - 1)::text, false);
-          IF current_setting('test.looks') = '0' THEN
-            PERFORM pg_advisory_lock_shared(${GATE}), pg_advisory_unlock_shared(${GATE});
-          END IF;
-        END IF;
-        RETURN clock_timestamp();
-      END $$`);
-  });
-
   test('is not passed by two who both hold no lock', async () => {
     await define(sides.eye, 'q');
     await sides.eye.flush(['a', 'b', 'c', 'd'].map((id) => queued(id)));
@@ -164,6 +166,23 @@ describe('a first limit between lock and look', () => {
     for (const side of [sides.a, sides.b]) await side.on.query(`SET test.looks = ''`);
     expect(await take(sides.a)).toHaveLength((await both).flat().length === 1 ? 0 : 1);
   });
+});
+
+test('what is begun in the place of another began after that one ended, by their times', async () => {
+  await define(sides.eye, 'q', { concurrency: 1 });
+  await sides.eye.flush([queued('a'), queued('b')]);
+  await take(sides.a);
+  await sides.eye.on.query(`SELECT pg_advisory_lock(${GATE})`);
+  await sides.b.on.query(`SET test.looks = '2'`);
+  const second = take(sides.b, PEER);
+  await expect.poll(() => sides.b.waits(), { interval: 2 }).toBe(true);
+  await sides.a.flush([ending('a', 'end', 2)]);
+  await sides.eye.on.query(`SELECT pg_advisory_unlock(${GATE})`);
+  expect(await second).toEqual(['b']);
+  const { rows } = await sides.eye.on.query<{ after: boolean }>(
+    `SELECT b.started_at >= a.completed_at AS after FROM pawl.workflow a, pawl.workflow b WHERE a.id = 'a' AND b.id = 'b'`,
+  );
+  expect(rows).toEqual([{ after: true }]);
 });
 
 describe('a deduplication id', () => {
@@ -248,7 +267,7 @@ describe('a placeholder', () => {
     'for which somebody waits %s: that one is told of the end',
     async (when) => {
       const look = (side: Side) =>
-        watch(side, { executor: 3, register: true, results: ['w'], events: [], streams: [] });
+        watch(side, { executor: 3, register: true, results: ['w'], events: [], followed: [] });
       await sides.eye.flush([sending('w', 'first', 'topic', true)]);
       if (when === 'before') {
         await look(sides.eye);

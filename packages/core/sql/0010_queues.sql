@@ -153,6 +153,9 @@ BEGIN
   IF deduplication_id IS NOT NULL AND queue IS NULL OR partition_key IS NOT NULL AND queue IS NULL THEN
     RAISE EXCEPTION 'deduplication_id and partition_key need a queue' USING ERRCODE = '22023';
   END IF;
+  IF '' IN (queue, deduplication_id, partition_key) THEN
+    RAISE EXCEPTION 'queue, deduplication_id and partition_key must not be empty: leave them out' USING ERRCODE = '22023';
+  END IF;
   SELECT * INTO v_answer FROM pawl.flush_enqueues('{}', '{0}', ARRAY[v_id], ARRAY[gen_random_uuid()::text],
     ARRAY[1 + floor(random() * 1000000000)::integer], ARRAY[workflow], '{NULL}', ARRAY[args::text], ARRAY[queue],
     ARRAY[priority], ARRAY[partition_key], ARRAY[deduplication_id], ARRAY[v_delay], '{NULL}');

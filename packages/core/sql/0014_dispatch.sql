@@ -50,9 +50,16 @@ CREATE FUNCTION pawl.queue_head(
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off AS $$
 DECLARE
   v_ids text[];
-  v_keys text[];
-  v_each integer;
-  v_found text[];
+  v_keys text[] := '{}';
+  v_rooms integer[] := '{}';
+  v_key text := q.partition_after;
+  v_next text;
+  v_room integer;
+  v_wrapped boolean := false;
+  v_each integer := 0;
+  v_count integer := 0;
+  v_before integer;
+  v_found text[] := '{}';
   v_last text;
 BEGIN
   SELECT coalesce(array_agg(h.id), '{}') INTO v_ids FROM (
@@ -70,54 +77,55 @@ BEGIN
     RETURN v_ids;
   END IF;
 
-  -- The partitions in which something waits, from where the last look ended, one probe of the index each.
-  WITH RECURSIVE key AS (
-    SELECT pawl.next_partition(q.name, q.partition_after) AS key, 1 AS n
-    UNION ALL
-    SELECT pawl.next_partition(q.name, k.key), k.n + 1 FROM key k WHERE k.key IS NOT NULL AND k.n < 500
-  ), wrapped AS (
-    SELECT pawl.next_partition(q.name, '') AS key, 1 AS n
-    UNION ALL
-    SELECT pawl.next_partition(q.name, k.key), k.n + 1 FROM wrapped k WHERE k.key <= q.partition_after AND k.n < 500
-  )
-  SELECT array_agg(a.key ORDER BY a.part, a.n) INTO v_keys FROM (
-    SELECT k.key, 0 AS part, k.n FROM key k WHERE k.key IS NOT NULL
-    UNION ALL SELECT k.key, 1, k.n FROM wrapped k WHERE k.key <= q.partition_after LIMIT 500) a;
-  IF v_keys IS NULL THEN
-    RETURN v_ids;
-  END IF;
-  v_each := ceil(p_limit::float8 / cardinality(v_keys));
-  SELECT array_agg(c.id ORDER BY c.turn, c.n) INTO v_found FROM (
-    SELECT h.id, h.turn, k.n
-    FROM unnest(v_keys) WITH ORDINALITY k(key, n)
-    CROSS JOIN LATERAL (
-      SELECT greatest(0, least(v_each, q.partition_concurrency - (
-        SELECT count(*) FROM (
-          SELECT 1 FROM pawl.workflow w WHERE w.status = 'PENDING' AND w.queue_name = q.name AND w.partition_key = k.key
-          LIMIT q.partition_concurrency) p)))::integer AS room OFFSET 0) r
-    CROSS JOIN LATERAL (
-      SELECT w.id, row_number() OVER (ORDER BY w.rank, w.position) AS turn FROM pawl.workflow w
-      WHERE w.status = 'ENQUEUED' AND w.queue_name = q.name AND w.partition_key = k.key
-        AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
-          OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
-      ORDER BY w.rank, w.position LIMIT r.room) h
-    ORDER BY h.turn, k.n LIMIT p_limit) c;
+  -- The partitions in which something waits and may be begun, from where the last look ended: two probes of the index
+  -- each, and no more of them than can be served.
+  FOR v_look IN 1..500 LOOP
+    SELECT w.partition_key INTO v_next FROM pawl.workflow w
+    WHERE w.status = 'ENQUEUED' AND w.queue_name = q.name AND w.partition_key > v_key ORDER BY w.partition_key LIMIT 1;
+    IF v_next IS NULL AND NOT v_wrapped THEN
+      v_wrapped := true;
+      v_key := '';
+      CONTINUE;
+    END IF;
+    EXIT WHEN v_next IS NULL OR v_wrapped AND v_next > q.partition_after;
+    v_key := v_next;
+    v_room := p_limit;
+    IF q.partition_concurrency IS NOT NULL THEN
+      SELECT least(p_limit, q.partition_concurrency - count(*)) INTO v_room FROM (
+        SELECT 1 FROM pawl.workflow w WHERE w.status = 'PENDING' AND w.queue_name = q.name AND w.partition_key = v_key
+        LIMIT q.partition_concurrency) p;
+    END IF;
+    IF v_room > 0 THEN
+      v_keys := v_keys || v_key;
+      v_rooms := v_rooms || v_room;
+      EXIT WHEN cardinality(v_keys) = p_limit;
+    END IF;
+  END LOOP;
+  -- As many from each; more, if some have less.
+  WHILE v_keys <> '{}' LOOP
+    v_before := v_count;
+    v_each := v_each + ceil((p_limit - v_count)::float8 / cardinality(v_keys))::integer;
+    SELECT coalesce(array_agg(c.id ORDER BY c.turn, c.n), '{}'), count(*) INTO v_found, v_count FROM (
+      SELECT h.id, h.turn, k.n
+      FROM unnest(v_keys, v_rooms) WITH ORDINALITY k(key, room, n)
+      CROSS JOIN LATERAL (
+        SELECT w.id, row_number() OVER (ORDER BY w.rank, w.position) AS turn FROM pawl.workflow w
+        WHERE w.status = 'ENQUEUED' AND w.queue_name = q.name AND w.partition_key = k.key
+          AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
+            OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
+        ORDER BY w.rank, w.position LIMIT least(k.room, v_each)) h
+      ORDER BY h.turn, k.n LIMIT p_limit) c;
+    EXIT WHEN v_count = p_limit OR v_count = v_before;
+  END LOOP;
   SELECT coalesce(array_agg(l.id ORDER BY f.n), '{}'), (array_agg(l.partition_key ORDER BY f.n DESC))[1] INTO v_found, v_last
   FROM unnest(v_found) WITH ORDINALITY f(id, n)
   CROSS JOIN LATERAL (
     SELECT w.id, w.partition_key FROM pawl.workflow w WHERE w.id = f.id AND (w.status = 'ENQUEUED') IS TRUE
     FOR NO KEY UPDATE SKIP LOCKED) l;
-  UPDATE pawl.queue t SET partition_after = coalesce(v_last, v_keys[cardinality(v_keys)])
-  WHERE t.name = q.name AND t.partition_after <> coalesce(v_last, v_keys[cardinality(v_keys)]);
+  UPDATE pawl.queue t SET partition_after = coalesce(v_last, v_key)
+  WHERE t.name = q.name AND t.partition_after <> coalesce(v_last, v_key);
   RETURN v_ids || v_found;
 END $$;
-
--- The next key after one, of those in which something waits.
-CREATE FUNCTION pawl.next_partition(p_queue text, p_after text) RETURNS text LANGUAGE sql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
-  SELECT w.partition_key FROM pawl.workflow w
-  WHERE w.status = 'ENQUEUED' AND w.queue_name = p_queue AND w.partition_key > p_after ORDER BY w.partition_key LIMIT 1
-$$;
 
 -- Takes up to p_limit workflows out of the queues that a process serves (p_queues; NULL: all), beginning with the one
 -- after p_first, so that each has its turn. b: how many of a queue it has in memory. Rows beside the workflows, by kind:
