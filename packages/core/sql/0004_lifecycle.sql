@@ -93,7 +93,8 @@ BEGIN
     WHERE c.room IS NULL OR c.room >= 0;
     IF v_full <> '{}' OR cardinality(v_ids) IS DISTINCT FROM v_count THEN
       RETURN QUERY SELECT NULL, NULL, NULL, NULL::integer, 'full', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer,
-        NULL::integer, NULL::float8, true;
+        -- What is left has hidden what is due behind it.
+        NULL::integer, NULL::float8, v_count = p_limit AND v_ids IS NOT NULL;
     END IF;
   END IF;
   SELECT array_agg(c.id) FILTER (WHERE NOT c.given_up), array_agg(c.version) FILTER (WHERE NOT c.given_up),

@@ -47,11 +47,26 @@ const workflows = {
     await pawl.recv('go', 600);
     await noted(1);
   },
+  /** Enqueues in a transaction step, which also writes a row of the test's own. */
+  spender: async (workflowID: string, commit: boolean) => {
+    try {
+      await pawl.runTransaction(async (tx) => {
+        await tx.query('INSERT INTO ledger VALUES ($1)', [workflowID]);
+        await pawl.startWorkflow('job', { workflowID, queueName: 'q', transaction: tx })(0);
+        if (!commit) throw new Error('rolled back');
+      });
+    } catch (error) {
+      if (commit) throw error;
+    }
+  },
 };
 export type JobName = keyof typeof workflows;
 
 for (const [name, body] of Object.entries(workflows))
-  pawl.registerWorkflow(body, { name, maxRecoveryAttempts: 100_000 });
+  pawl.registerWorkflow(body as (...args: unknown[]) => Promise<unknown>, {
+    name,
+    maxRecoveryAttempts: 100_000,
+  });
 for (const [name, options] of Object.entries(JSON.parse(QUEUES) as Record<string, QueueOptions>))
   pawl.registerQueue(name, options);
 
@@ -68,7 +83,7 @@ const methods = {
   /** The ids, or the name of the error. */
   start: async ({ name, ms = 1, ...params }: Job) => {
     try {
-      return (await pawl.startWorkflow<[number], unknown>(name, params)(ms)).workflowID;
+      return (await pawl.startWorkflow(name, params)(ms)).workflowID;
     } catch (error) {
       return (error as Error).name;
     }
@@ -87,8 +102,23 @@ const methods = {
   delay: (workflowID: string, ms: number) => pawl.setWorkflowDelay(workflowID, ms),
   send: (workflowID: string) => pawl.send(workflowID, null, 'go'),
   result: (workflowID: string) => pawl.retrieveWorkflow(workflowID).getResult(),
-  /** An enqueue inside a transaction step of a workflow, or of none. */
-  queues: () => pawl.listQueues(),
+  /** Enqueues in a transaction of its own, which also writes a row; returns once that has ended. */
+  enqueueIn: async (workflowID: string, commit: boolean) => {
+    const client = await notes.connect();
+    try {
+      await client.query('BEGIN');
+      await client.query('INSERT INTO ledger VALUES ($1)', [workflowID]);
+      await pawl.startWorkflow('job', { workflowID, queueName: 'q', transaction: client })(0);
+      await client.query(commit ? 'COMMIT' : 'ROLLBACK');
+    } finally {
+      client.release();
+    }
+  },
+  spend: async (workflowID: string, commit: boolean) => {
+    await (
+      await pawl.startWorkflow('spender', { workflowID: `spender of ${workflowID}` })(workflowID, commit)
+    ).getResult();
+  },
 };
 
 export type QueueWorker = typeof methods;

@@ -72,8 +72,8 @@ export interface ClaimOptions {
   blocked: boolean;
   /** Default: nothing, and every queue is served. */
   occupied?: Occupied;
-  /** Called if more are due, for which this process has no slot of their queue. */
-  onFull?: () => void;
+  /** Called if more are due, for which this process has no slot of their queue. `hidden`: and others may be behind them. */
+  onFull?: (hidden: boolean) => void;
 }
 
 const NOTHING: Occupied = { queues: undefined, counts: new Map() };
@@ -97,7 +97,8 @@ export async function claim(lane: Lane, options: ClaimOptions): Promise<ClaimedW
       ...occupiedParams(options.occupied ?? NOTHING),
     ],
   );
-  if (rows.some((row) => row[4] === 'full')) options.onFull?.();
+  const full = rows.find((row) => row[4] === 'full');
+  if (full !== undefined) options.onFull?.(full[14] === 't' || full[14] === 'true');
   const claimed = new Map<string, ClaimedWorkflow>();
   for (;;) {
     const more = collect(rows, claimed);

@@ -94,6 +94,7 @@ export function createClaimer(options: ClaimerOptions): Claimer {
     const blocked = includeBlocked;
     const { executor } = engine;
     let full = false;
+    let hidden = false;
     const claimed = await claim(lane, {
       executor,
       limit,
@@ -101,7 +102,10 @@ export function createClaimer(options: ClaimerOptions): Claimer {
       anyVersion,
       blocked,
       occupied: occupied(),
-      onFull: () => (full = true),
+      onFull: (others) => {
+        full = true;
+        hidden = others;
+      },
     });
     // Nobody waits for it any more; it is handed back with the rest.
     if (stopped) return false;
@@ -117,7 +121,7 @@ export function createClaimer(options: ClaimerOptions): Claimer {
       }
       return true;
     }
-    return claimed.length === limit;
+    return claimed.length === limit || hidden;
   };
 
   const claimQueued = async (tell: boolean): Promise<void> => {

@@ -220,6 +220,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
       mustRenew = true;
       poke();
     }
+    // Before this tick asks for claims: while one is under way nobody knows what it got, and what is missing may hold
+    // the very slots that they wait for.
+    if (performance.now() >= disownAt && result.clock !== undefined) await disownUnknown(result.clock);
     if (result.ready) claimer.request();
     if (result.queued) claimer.requestQueued();
     if (result.nextDue !== undefined) nextDue.set(result.nextDue);
@@ -232,7 +235,6 @@ export function createExecutor(options: ExecutorOptions): Executor {
     tellCancelled(result.cancelled);
     sweeper.due(result.upkeep);
     scheduler.due(result.nextSchedule);
-    if (performance.now() >= disownAt && result.clock !== undefined) await disownUnknown(result.clock);
     await takeover.judge(result.suspects);
     await reviewStranded({ engine, lane, hints, claimer }, result);
     await watcher.poll();

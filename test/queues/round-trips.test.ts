@@ -1,0 +1,85 @@
+// What queues cost in statements, so that no cost grows unnoticed. The tick, twice a second, is not counted.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Pawl } from '@pawl/core';
+import { describeEachDriver } from '@pawl/test-support/drivers';
+import { beforeAll, expect, test } from 'vitest';
+import { internals } from '../../packages/core/src/app/internals.ts';
+
+// A tick that falls into a measurement finds the same work at the same moment. That does not happen every time.
+describeEachDriver('round trips of queues', { retry: 3 }, (driver) => {
+  let pawl: Pawl;
+  let statements: string[] = [];
+  let ticks = 0;
+
+  beforeAll(async () => {
+    pawl = driver.create();
+    internals(pawl).events.on('statement', ({ text }) => {
+      if (text.includes('pawl.tick(')) ticks++;
+      else statements.push(/"?pawl\w*"?\.(\w+)\(/.exec(text)?.[1] ?? text.split(' ')[0] ?? '');
+    });
+    pawl.registerWorkflow(async (n: number) => n, { name: 'job' });
+    pawl.registerQueue('plain');
+    pawl.registerQueue('limited', { concurrency: 10, workerConcurrency: 5 });
+    pawl.registerQueue('stopped');
+    await pawl.launch();
+    await pawl.pauseQueue('stopped');
+  });
+
+  /** What goes out while `work` runs, and until nothing else does. */
+  async function sent(work: () => Promise<unknown>): Promise<string[]> {
+    const mine: string[] = [];
+    await delay(30);
+    statements = mine;
+    await work();
+    for (let count = -1; count !== mine.length; await delay(30)) count = mine.length;
+    statements = [];
+    return mine;
+  }
+
+  const jobs = (count: number, queueName: string) =>
+    Array.from({ length: count }, (_, n) => ({ workflow: 'job', args: [n], queueName }));
+
+  test('a start in a queue takes 1, and the look whether it may begin 1', async () => {
+    const all = await sent(() => pawl.startWorkflow('job', { queueName: 'stopped' })(1));
+    expect(all).toEqual(['flush', 'dispatch']);
+  });
+
+  test.each(['plain', 'limited'])(
+    'from enqueue to result in the same process: queue %s',
+    async (queueName) => {
+      const all = await sent(async () => {
+        const handle = await pawl.startWorkflow('job', { queueName })(1);
+        await handle.getResult();
+      });
+      // Who waits looks once, and perhaps once more when it is told; the last is for the slot that is free again.
+      expect(all.filter((text) => text !== 'watch')).toEqual([
+        'flush',
+        'dispatch',
+        'flush_one_end',
+        ...['wake', 'dispatch'],
+      ]);
+      expect(all.length).toBeLessThanOrEqual(7);
+    },
+  );
+
+  test('a thousand starts together are one transaction', async () => {
+    const all = await sent(() => pawl.startWorkflows(jobs(1000, 'stopped')));
+    expect(all).toEqual(['BEGIN', 'flush', 'COMMIT', 'dispatch']);
+  });
+
+  test('a batch is claimed in 1', async () => {
+    const all = await sent(async () => pawl.waitAll(await pawl.startWorkflows(jobs(100, 'plain'))));
+    const count = (what: string) => all.filter((text) => text === what).length;
+    expect([count('COMMIT'), count('dispatch')]).toEqual([1, 2]);
+    // Besides: the starts, their ends, the looks for a hundred results, and passing on that they are there.
+    expect(all.length).toBeLessThanOrEqual(12);
+  });
+
+  test('an idle process ticks twice a second and sends nothing else, whatever waits', async () => {
+    await delay(50);
+    ticks = 0;
+    expect(await sent(() => delay(1600))).toEqual([]);
+    expect(ticks).toBeGreaterThanOrEqual(2);
+    expect(ticks).toBeLessThanOrEqual(5);
+  });
+});
