@@ -55,15 +55,21 @@ DECLARE
   v_versions text[];
   v_given_up text[];
   v_full text[];
+  v_limited text[];
+  v_room bigint;
   v_count integer;
+  v_taken integer;
 BEGIN
   -- One that was declared gone, and does not know it yet, takes nothing: that would count as its next death.
   PERFORM 1 FROM pawl.executor e WHERE e.number = p_executor AND e.gone_at IS NULL FOR KEY SHARE SKIP LOCKED;
   IF NOT FOUND AND EXISTS (SELECT 1 FROM pawl.executor e WHERE e.number = p_executor) THEN
     RETURN;
   END IF;
-  SELECT coalesce(array_agg(q.name), '{}') INTO v_full
-  FROM unnest(b_queues, b_counts) b(name, count) JOIN pawl.queue q ON q.name = b.name AND q.worker_concurrency <= b.count;
+  SELECT coalesce(array_agg(q.name) FILTER (WHERE q.worker_concurrency <= coalesce(b.count, 0)), '{}'),
+    coalesce(array_agg(q.name), '{}'), coalesce(sum(greatest(q.worker_concurrency - coalesce(b.count, 0), 0)), 0)
+  INTO v_full, v_limited, v_room
+  FROM pawl.queue q LEFT JOIN unnest(b_queues, b_counts) b(name, count) ON b.name = q.name
+  WHERE q.worker_concurrency IS NOT NULL;
   -- A join with the names would walk over all that others serve once per name.
   IF p_blocked THEN
     SELECT array_agg(c.id) INTO v_ids FROM (
@@ -74,27 +80,39 @@ BEGIN
           OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
       ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) c;
   ELSE
-    SELECT array_agg(c.id) INTO v_ids FROM (
+    SELECT coalesce(array_agg(c.id), '{}') INTO v_ids FROM (
       SELECT w.id FROM pawl.workflow w
       WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL AND w.wake_at <= v_now
-        AND (w.queue_name IS NULL OR (w.queue_name = ANY (p_queues)) IS NOT FALSE AND w.queue_name <> ALL (v_full))
+        AND (w.queue_name IS NULL OR (w.queue_name = ANY (p_queues)) IS NOT FALSE AND w.queue_name <> ALL (v_limited))
         AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
           OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
       ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) c;
+    -- Thousands of a queue may be due, for a few slots: these are not to hold up the rest, nor to be locked for nothing.
+    v_room := least(v_room, p_limit - cardinality(v_ids));
+    IF v_room > 0 THEN
+      SELECT v_ids || coalesce(array_agg(c.id), '{}') INTO v_ids FROM (
+        SELECT w.id FROM pawl.workflow w
+        WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NULL AND w.wake_at <= v_now
+          AND w.queue_name = ANY (v_limited) AND w.queue_name <> ALL (v_full)
+          AND (w.queue_name = ANY (p_queues)) IS NOT FALSE
+          AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
+            OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
+        ORDER BY w.wake_at LIMIT v_room FOR NO KEY UPDATE SKIP LOCKED) c;
+    END IF;
   END IF;
-  IF EXISTS (SELECT 1 FROM pawl.queue q WHERE q.worker_concurrency IS NOT NULL) THEN
+  IF v_limited <> '{}' THEN
     v_count := cardinality(v_ids);
-    SELECT array_agg(c.id) INTO v_ids FROM (
+    SELECT array_agg(c.id), count(*) FILTER (WHERE c.room IS NOT NULL) INTO v_ids, v_taken FROM (
       SELECT w.id, q.worker_concurrency - coalesce(b.count, 0)
         - row_number() OVER (PARTITION BY w.queue_name ORDER BY w.wake_at, w.id) AS room
       FROM pawl.workflow w LEFT JOIN pawl.queue q ON q.name = w.queue_name
       LEFT JOIN unnest(b_queues, b_counts) b(name, count) ON b.name = w.queue_name
       WHERE w.id = ANY (v_ids)) c
     WHERE c.room IS NULL OR c.room >= 0;
-    IF v_full <> '{}' OR cardinality(v_ids) IS DISTINCT FROM v_count THEN
+    IF v_full <> '{}' OR v_taken >= v_room OR cardinality(v_ids) IS DISTINCT FROM v_count THEN
       RETURN QUERY SELECT NULL, NULL, NULL, NULL::integer, 'full', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer,
-        -- What is left has hidden what is due behind it.
-        NULL::integer, NULL::float8, v_count = p_limit AND v_ids IS NOT NULL;
+        -- Those of one queue took the places of another one's.
+        NULL::integer, NULL::float8, v_taken > 0 AND cardinality(v_ids) < v_count;
     END IF;
   END IF;
   SELECT array_agg(c.id) FILTER (WHERE NOT c.given_up), array_agg(c.version) FILTER (WHERE NOT c.given_up),

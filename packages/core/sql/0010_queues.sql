@@ -180,6 +180,37 @@ BEGIN
   RETURN v_id;
 END $$;
 
+-- Makes queues what they are to be; whether they are paused stays. What waits gets another rank if the priorities begin or
+-- cease to count; what comes in at this very moment may keep the old one.
+CREATE FUNCTION pawl.define_queues(p_queues jsonb) RETURNS void LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_ranked text[];
+BEGIN
+  PERFORM 1 FROM pawl.queue q WHERE q.name IN (SELECT d ->> 'name' FROM jsonb_array_elements(p_queues) d)
+  ORDER BY q.name FOR NO KEY UPDATE;
+  SELECT array_agg(q.name) INTO v_ranked
+  FROM jsonb_to_recordset(p_queues) d(name text, priority_enabled boolean)
+  JOIN pawl.queue q ON q.name = d.name AND q.priority_enabled <> d.priority_enabled;
+  INSERT INTO pawl.queue AS t (name, concurrency, worker_concurrency, rate_limit, rate_period_ms, priority_enabled,
+    partitioned, partition_concurrency)
+  SELECT d.* FROM jsonb_to_recordset(p_queues) d(name text, concurrency int, worker_concurrency int, rate_limit int,
+    rate_period_ms float8, priority_enabled boolean, partitioned boolean, partition_concurrency int)
+  ORDER BY d.name
+  ON CONFLICT (name) DO UPDATE SET concurrency = excluded.concurrency, worker_concurrency = excluded.worker_concurrency,
+    rate_limit = excluded.rate_limit, rate_period_ms = excluded.rate_period_ms,
+    priority_enabled = excluded.priority_enabled, partitioned = excluded.partitioned,
+    partition_concurrency = excluded.partition_concurrency, updated_at = pawl.clock()
+  WHERE (t.concurrency, t.worker_concurrency, t.rate_limit, t.rate_period_ms, t.priority_enabled, t.partitioned,
+      t.partition_concurrency)
+    IS DISTINCT FROM (excluded.concurrency, excluded.worker_concurrency, excluded.rate_limit, excluded.rate_period_ms,
+      excluded.priority_enabled, excluded.partitioned, excluded.partition_concurrency);
+  IF v_ranked IS NOT NULL THEN
+    UPDATE pawl.workflow w SET rank = CASE WHEN q.priority_enabled THEN w.priority ELSE 0 END
+    FROM pawl.queue q
+    WHERE q.name = ANY (v_ranked) AND w.queue_name = q.name AND w.status IN ('ENQUEUED', 'DELAYED') AND w.priority <> 0;
+  END IF;
+END $$;
+
 -- Both: false if there is no such workflow; one that waits no longer is left alone.
 CREATE FUNCTION pawl.set_priority(p_id text, p_priority integer) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 BEGIN

@@ -71,34 +71,20 @@ export interface QueueDefinition {
 
 /** Makes them what they are to be; whether they are paused stays. */
 export async function defineQueues(on: Queryable, queues: readonly QueueDefinition[]): Promise<void> {
-  await on.query(
-    `INSERT INTO pawl.queue AS t (name, concurrency, worker_concurrency, rate_limit, rate_period_ms, priority_enabled, partitioned,
-       partition_concurrency)
-     SELECT d.* FROM jsonb_to_recordset($1::jsonb) d(name text, concurrency int, worker_concurrency int, rate_limit int,
-       rate_period_ms float8, priority_enabled boolean, partitioned boolean, partition_concurrency int)
-     ORDER BY d.name
-     ON CONFLICT (name) DO UPDATE SET concurrency = excluded.concurrency, worker_concurrency = excluded.worker_concurrency,
-       rate_limit = excluded.rate_limit, rate_period_ms = excluded.rate_period_ms,
-       priority_enabled = excluded.priority_enabled, partitioned = excluded.partitioned,
-       partition_concurrency = excluded.partition_concurrency, updated_at = pawl.clock()
-     WHERE (t.concurrency, t.worker_concurrency, t.rate_limit, t.rate_period_ms, t.priority_enabled, t.partitioned, t.partition_concurrency)
-       IS DISTINCT FROM (excluded.concurrency, excluded.worker_concurrency, excluded.rate_limit, excluded.rate_period_ms,
-         excluded.priority_enabled, excluded.partitioned, excluded.partition_concurrency)`,
-    [
-      JSON.stringify(
-        queues.map((queue) => ({
-          name: queue.name,
-          concurrency: queue.concurrency,
-          worker_concurrency: queue.workerConcurrency,
-          rate_limit: queue.rateLimit?.limit ?? null,
-          rate_period_ms: queue.rateLimit?.periodMs ?? null,
-          priority_enabled: queue.priorityEnabled,
-          partitioned: queue.partitioned,
-          partition_concurrency: queue.partitionConcurrency,
-        })),
-      ),
-    ],
-  );
+  await on.query('SELECT pawl.define_queues($1::jsonb)', [
+    JSON.stringify(
+      queues.map((queue) => ({
+        name: queue.name,
+        concurrency: queue.concurrency,
+        worker_concurrency: queue.workerConcurrency,
+        rate_limit: queue.rateLimit?.limit ?? null,
+        rate_period_ms: queue.rateLimit?.periodMs ?? null,
+        priority_enabled: queue.priorityEnabled,
+        partitioned: queue.partitioned,
+        partition_concurrency: queue.partitionConcurrency,
+      })),
+    ),
+  ]);
 }
 
 export interface QueueRow extends QueueDefinition {
