@@ -55,7 +55,7 @@ export function createProgram(streams: Streams): Command {
     .configureHelp({ showGlobalOptions: true })
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 failed, 2 wrong use, 3 no database, 4 the schema does not fit, 5 unknown workflow or schedule.',
+      '\nExit codes: 0 done, 1 failed, 2 wrong use, 3 no database, 4 the schema does not fit, 5 unknown id or name.',
     );
 
   /** The last argument of an action is its command, which knows the options of the program too. */
