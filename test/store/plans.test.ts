@@ -94,7 +94,7 @@ const calls: [string, () => { before?: string; call: string; answers?: number }]
   [
     'a tick',
     () => ({
-      call: `SELECT * FROM pawl.tick(99, 1, 15000, true, 0, false, false, '{}', '{}', '{}', '{}', '{}', '', NULL, NULL)`,
+      call: `SELECT * FROM pawl.tick(99, 1, 15000, true, 0, false, false, '{}', '{}', '{}', '{}', '{}', '', NULL, NULL, '{daily}')`,
     }),
   ],
   ['a claim when nothing is due', () => ({ call: claim() })],
