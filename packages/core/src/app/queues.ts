@@ -141,7 +141,7 @@ export function readQueued(params: QueuedParams): QueuedPart | undefined {
   const { queueName, deduplicationID, partitionKey, delay, applicationVersion } = params;
   const priority = checkPriority(params.priority);
   if (queueName === undefined) {
-    for (const name of ['priority', 'deduplicationID', 'partitionKey'] as const)
+    for (const name of ['deduplicationID', 'partitionKey'] as const)
       if (params[name] !== undefined)
         throw new ValidationError(
           `${name} says something about a queue: give startWorkflow() a queueName too, or leave it out.`,

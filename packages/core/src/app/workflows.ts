@@ -187,6 +187,7 @@ export function readRequest(
     duplicatePolicy: params.duplicatePolicy ?? registration.duplicatePolicy,
     timeoutMs: timeoutOf(params, scope, registration),
     queued: readQueued(params),
+    priority: params.priority,
     version: params.applicationVersion ?? null,
     attributes: encodeAttributes(params.attributes),
     auth: scope.settings.auth ?? scope.activation?.auth,

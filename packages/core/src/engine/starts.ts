@@ -30,6 +30,8 @@ export interface StartRequest {
   timeoutMs: number | null | undefined;
   /** Somebody else than this call begins it. */
   queued: QueuedPart | undefined;
+  /** Kept with the workflow where there is no queue to look at it. */
+  priority?: number | undefined;
   /** The only one that may run it; null: whoever claims it decides. */
   version: string | null;
   attributes: string | undefined;
@@ -45,7 +47,7 @@ export function startPart(
   parent: Activation | undefined,
   detached: boolean,
 ): StartPart {
-  const { registration, timeoutMs, auth, queued, attributes } = request;
+  const { registration, timeoutMs, auth, queued, priority, attributes } = request;
   const extra: Record<string, unknown> = {};
   if (detached && queued === undefined) extra.detached = true;
   if (timeoutMs !== undefined && timeoutMs !== null) extra.timeout = timeoutMs;
@@ -56,6 +58,7 @@ export function startPart(
     if (auth.user !== null) extra.user = auth.user;
     extra.roles = JSON.stringify(auth.roles);
   }
+  if (priority !== undefined && queued === undefined) extra.priority = priority;
   if (attributes !== undefined) extra.attributes = JSON.parse(attributes) as unknown;
   const plain = Object.keys(extra).length === 0;
   return {
