@@ -316,3 +316,35 @@ test('what was taken by a call whose answer is lost goes to another, and holds i
   await sides.eye.flush([ending('a', 'end', 3)]);
   expect(await take(sides.a)).toEqual(['c']);
 });
+
+test('what was begun of a rate limit takes few rows, however often one was begun', async () => {
+  await define(sides.eye, 'q', { rateLimit: { limit: 200, periodMs: 3_600_000 } });
+  for (let i = 0; i < 40; i++) {
+    await sides.eye.flush([queued(`w-${i}`)]);
+    expect(await take(sides.a)).toHaveLength(1);
+  }
+  const { rows } = await sides.eye.on.query<{ rows: number; n: number }>(
+    'SELECT count(*)::integer AS rows, sum(count)::integer AS n FROM pawl.queue_start',
+  );
+  expect(rows[0]?.n).toBe(40);
+  // One for each 3.6 s that this took.
+  expect(rows[0]?.rows).toBeLessThan(20);
+});
+
+test('thousands whose delay is over come out at once, a batch a call', async () => {
+  await define(sides.eye, 'q');
+  const delayed = Array.from({ length: 600 }, (_, i) => queued(`d-${i}`, { queue: null, delayMs: 1 }));
+  await sides.eye.flush(delayed);
+  await sides.eye.on.query(`UPDATE pawl.workflow SET wake_at = now() - interval '1 second'`);
+  const call = () =>
+    dispatch(sides.a, {
+      executor: OWNER,
+      limit: 100,
+      served: [{ name: 'job', version: '1', maxRecoveryAttempts: 10 }],
+      anyVersion: false,
+      occupied: { queues: undefined, counts: new Map() },
+      after: '',
+    });
+  expect(await call()).toMatchObject({ due: true, again: true });
+  expect(await call()).toMatchObject({ due: true, again: false });
+});
