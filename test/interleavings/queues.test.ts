@@ -20,6 +20,8 @@ const GATE = 78;
 beforeAll(async () => {
   await sides.eye.on
     .query(`CREATE OR REPLACE FUNCTION pawl.clock() RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
+    DECLARE
+      v_now timestamptz := clock_timestamp();
     BEGIN
       IF current_setting('test.looks', true) <> '' THEN
         PERFORM set_config('test.looks', (current_setting('test.looks')::integer - 1)::text, false);
@@ -27,7 +29,7 @@ beforeAll(async () => {
           PERFORM pg_advisory_lock_shared(${GATE}), pg_advisory_unlock_shared(${GATE});
         END IF;
       END IF;
-      RETURN clock_timestamp();
+      RETURN v_now;
     END $$`);
 });
 
@@ -156,15 +158,19 @@ describe('a first limit between lock and look', () => {
     await define(sides.eye, 'q');
     await sides.eye.flush(['a', 'b', 'c', 'd'].map((id) => queued(id)));
     await sides.eye.on.query(`SELECT pg_advisory_lock(${GATE})`);
-    // One look for what is delayed, and the one behind the locks.
-    for (const side of [sides.a, sides.b]) await side.on.query(`SET test.looks = '2'`);
+    // Two looks for what is delayed, and the one behind the locks.
+    for (const side of [sides.a, sides.b]) {
+      await side.on.query(`SET test.looks = '3'`);
+      await side.begin();
+    }
     const both = Promise.all([take(sides.a), take(sides.b, PEER)]);
     await expect.poll(async () => (await sides.a.waits()) && (await sides.b.waits())).toBe(true);
     await define(sides.eye, 'q', { concurrency: 1 });
     await sides.eye.on.query(`SELECT pg_advisory_unlock(${GATE})`);
     expect((await both).flat().length).toBeLessThanOrEqual(1);
-    for (const side of [sides.a, sides.b]) await side.on.query(`SET test.looks = ''`);
-    expect(await take(sides.a)).toHaveLength((await both).flat().length === 1 ? 0 : 1);
+    for (const side of [sides.a, sides.b]) await side.commit();
+    // Both were told to ask again.
+    expect(await take(sides.a)).toEqual(['a']);
   });
 });
 
@@ -173,7 +179,7 @@ test('what is begun in the place of another began after that one ended, by their
   await sides.eye.flush([queued('a'), queued('b')]);
   await take(sides.a);
   await sides.eye.on.query(`SELECT pg_advisory_lock(${GATE})`);
-  await sides.b.on.query(`SET test.looks = '2'`);
+  await sides.b.on.query(`SET test.looks = '3'`);
   const second = take(sides.b, PEER);
   await expect.poll(() => sides.b.waits(), { interval: 2 }).toBe(true);
   await sides.a.flush([ending('a', 'end', 2)]);
@@ -315,4 +321,36 @@ test('what was taken by a call whose answer is lost goes to another, and holds i
   expect(await take(sides.a)).toEqual([]);
   await sides.eye.flush([ending('a', 'end', 3)]);
   expect(await take(sides.a)).toEqual(['c']);
+});
+
+test('what was begun of a rate limit takes few rows, however often one was begun', async () => {
+  await define(sides.eye, 'q', { rateLimit: { limit: 200, periodMs: 3_600_000 } });
+  for (let i = 0; i < 40; i++) {
+    await sides.eye.flush([queued(`w-${i}`)]);
+    expect(await take(sides.a)).toHaveLength(1);
+  }
+  const { rows } = await sides.eye.on.query<{ rows: number; n: number }>(
+    'SELECT count(*)::integer AS rows, sum(count)::integer AS n FROM pawl.queue_start',
+  );
+  expect(rows[0]?.n).toBe(40);
+  // One for each 3.6 s that this took.
+  expect(rows[0]?.rows).toBeLessThan(20);
+});
+
+test('thousands whose delay is over come out at once, a batch a call', async () => {
+  await define(sides.eye, 'q');
+  const delayed = Array.from({ length: 600 }, (_, i) => queued(`d-${i}`, { queue: null, delayMs: 1 }));
+  await sides.eye.flush(delayed);
+  await sides.eye.on.query(`UPDATE pawl.workflow SET wake_at = now() - interval '1 second'`);
+  const call = () =>
+    dispatch(sides.a, {
+      executor: OWNER,
+      limit: 100,
+      served: [{ name: 'job', version: '1', maxRecoveryAttempts: 10 }],
+      anyVersion: false,
+      occupied: { queues: undefined, counts: new Map() },
+      after: '',
+    });
+  expect(await call()).toMatchObject({ due: true, again: true });
+  expect(await call()).toMatchObject({ due: true, again: false });
 });

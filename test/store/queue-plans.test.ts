@@ -82,7 +82,7 @@ const calls: [string, string][] = [
   ],
   [
     'a tick',
-    `SELECT * FROM pawl.tick(99, 1, 15000, true, 0, false, false, '{}', '{}', '{}', '{}', '{}', '', NULL, NULL)`,
+    `SELECT * FROM pawl.tick(99, 1, 15000, true, 0, false, false, '{}', '{}', '{}', '{}', '{}', '', NULL, NULL, '{}')`,
   ],
   [
     'a claim',

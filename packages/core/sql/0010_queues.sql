@@ -22,9 +22,11 @@ CREATE TABLE pawl.queue (
   updated_at            timestamptz NOT NULL DEFAULT pawl.clock()
 );
 
--- How many were begun when, of queues with a rate limit: what is older than the period is of no interest.
+-- How many were begun when, of queues with a rate limit: what is older than the period is of no interest. A thousandth of
+-- the period is one row, and counts from its end: so a day of many single starts is no long read, and no window is over.
 CREATE TABLE pawl.queue_start (
   queue_name text COLLATE "C" NOT NULL,
+  since      timestamptz NOT NULL,
   at         timestamptz NOT NULL,
   count      integer NOT NULL
 );

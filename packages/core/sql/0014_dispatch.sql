@@ -1,7 +1,8 @@
 -- Taking workflows out of queues. Lock the queue, where it has limits that all processes share; look; take.
 
--- What is delayed no longer: into its queue, behind those that are there; without a queue it is due. True for the latter.
-CREATE FUNCTION pawl.promote(p_limit integer) RETURNS boolean LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+-- What is delayed no longer: into its queue, behind those that are there; without a queue it is due. due: there is
+-- something of the latter; more: not all of it was looked at.
+CREATE FUNCTION pawl.promote(p_limit integer, OUT due boolean, OUT more boolean) LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
   v_ids text[];
@@ -10,14 +11,15 @@ BEGIN
     SELECT w.id, w.wake_at, w.position FROM pawl.workflow w WHERE w.status = 'DELAYED' AND w.wake_at <= v_now
     ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) d;
   IF v_ids IS NULL THEN
-    RETURN false;
+    RETURN;
   END IF;
+  more := cardinality(v_ids) = p_limit;
   UPDATE pawl.workflow w
   SET status = CASE WHEN w.queue_name IS NULL THEN 'PENDING' ELSE 'ENQUEUED' END,
     wake_at = CASE WHEN w.queue_name IS NULL THEN v_now ELSE w.wake_at END, position = u.position, updated_at = v_now
   FROM (SELECT i.id, nextval($q$pawl.queue_position$q$) AS position FROM unnest(v_ids) i(id)) u
   WHERE w.id = u.id;
-  RETURN EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) AND w.queue_name IS NULL);
+  due := EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) AND w.queue_name IS NULL);
 END $$;
 
 -- How many of a queue may be begun now, whoever asks; NULL: no limit. The caller holds the queue's row, so that no
@@ -39,6 +41,23 @@ BEGIN
     room := least(room, q.rate_limit - coalesce(v_recent, 0));
   END IF;
   room := greatest(room, 0);
+END $$;
+
+-- The caller holds the rows of the queues.
+CREATE FUNCTION pawl.log_starts(p_queues text[], p_counts integer[], p_now timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  v_merged text[];
+BEGIN
+  WITH merged AS (
+    UPDATE pawl.queue_start s SET at = p_now, count = s.count + u.count
+    FROM unnest(p_queues, p_counts) u(name, count) JOIN pawl.queue q ON q.name = u.name
+    WHERE s.queue_name = u.name AND s.at > p_now - q.rate_period_ms * interval '1 microsecond'
+      AND s.since > p_now - q.rate_period_ms * interval '1 microsecond'
+    RETURNING s.queue_name
+  ) SELECT coalesce(array_agg(m.queue_name), '{}') INTO v_merged FROM merged m;
+  INSERT INTO pawl.queue_start (queue_name, since, at, count)
+  SELECT u.name, p_now, p_now, u.count FROM unnest(p_queues, p_counts) u(name, count) WHERE u.name <> ALL (v_merged);
 END $$;
 
 -- The next p_limit of a queue that the caller serves, in the order in which they are to be begun, and locked: by rank
@@ -144,6 +163,7 @@ DECLARE
   v_left integer := p_limit;
   v_free integer;
   v_mine integer;
+  v_promoted record;
   v_room record;
   v_ids text[];
   v_all text[] := '{}';
@@ -155,8 +175,13 @@ DECLARE
   v_locked text[];
   q pawl.queue;
 BEGIN
-  kind := 'due';
-  IF pawl.promote(500) THEN
+  SELECT * INTO v_promoted FROM pawl.promote(500);
+  IF v_promoted.due THEN
+    kind := 'due';
+    RETURN NEXT;
+  END IF;
+  IF v_promoted.more THEN
+    kind := 'again';
     RETURN NEXT;
   END IF;
   v_now := pawl.clock();
@@ -179,11 +204,12 @@ BEGIN
   -- In the order of the names, whatever order they are served in.
   SELECT coalesce(array_agg(l.name), '{}') INTO v_locked FROM (
     SELECT i.name FROM pawl.queue i
-    WHERE i.name = ANY (v_queues) AND (i.concurrency IS NOT NULL OR i.rate_limit IS NOT NULL OR i.partitioned
+    WHERE i.name = ANY (v_queues) AND (i.name = ANY (p_queues)) IS NOT FALSE AND (i.concurrency IS NOT NULL OR i.rate_limit IS NOT NULL OR i.partitioned
       OR i.partition_concurrency IS NOT NULL)
     ORDER BY i.name FOR NO KEY UPDATE) l;
   v_now := pawl.clock();
-  v_share := ceil(p_limit::float8 / cardinality(v_queues));
+  SELECT ceil(p_limit::float8 / greatest(count(*), 1)) INTO v_share
+  FROM unnest(v_queues) i(name) WHERE (i.name = ANY (p_queues)) IS NOT FALSE;
 
   FOR q IN SELECT * FROM pawl.queue i WHERE i.name = ANY (v_queues) AND NOT i.paused ORDER BY i.name <= p_first, i.name LOOP
     IF q.name <> ALL (p_queues) THEN
@@ -227,7 +253,9 @@ BEGIN
   IF v_all <> '{}' THEN
     -- Behind the ends that made room, which may have come after the look at the clock.
     v_now := pawl.clock();
-    INSERT INTO pawl.queue_start (queue_name, at, count) SELECT r.name, v_now, r.count FROM unnest(v_rated, v_counts) r(name, count);
+    IF v_rated <> '{}' THEN
+      PERFORM pawl.log_starts(v_rated, v_counts, v_now);
+    END IF;
     UPDATE pawl.workflow w
     SET status = 'PENDING', owner = p_executor, fence = w.fence + 1, wake_at = NULL, updated_at = v_now, started_at = v_now,
       version = coalesce(w.version, (SELECT r.version FROM unnest(p_names, p_versions) r(name, version) WHERE r.name = w.name LIMIT 1)),
