@@ -1,6 +1,6 @@
 // Who may fire a schedule, from which row, and what becomes of its next tick when a process registers it.
 import { describeEachDriver } from '@pawl/test-support/drivers';
-import { afterAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { registerExecutor, retire } from '../../packages/core/src/store/executors.ts';
 import {
   dueSchedules,
@@ -17,15 +17,16 @@ const LATER = 4_000_000_000_000;
 const ME = 1;
 const OTHER = 2;
 
-describeEachDriver('rows of schedules', { pooler: true }, (driver) => {
+describeEachDriver('rows of schedules', (driver) => {
   let store: Store;
-  const open: Store[] = [];
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     store = await openStore(driver);
-    open.push(store);
   });
-  afterAll(() => Promise.all(open.map((each) => each.close())));
+  beforeEach(async () => {
+    for (const table of ['schedule', 'executor', 'workflow']) await store.rows(`DELETE FROM pawl.${table}`);
+  });
+  afterAll(() => store.close());
 
   const register = (next: number, changes: Partial<ScheduleDefinition> = {}, alone = false) =>
     registerSchedules(store.lane, {
