@@ -1,6 +1,6 @@
 // The other side of start.ts: what the program of a further process does with what it is asked. It ends when it is
 // told to, or with its parent.
-import type { Answer, Question } from './start.ts';
+import { type Answer, gathering, type Question } from './start.ts';
 
 /** What a program offers by name; `close` comes last, before the process ends. */
 export type Offers = Record<string, (argument: never) => unknown> & { close?: () => unknown };
@@ -22,11 +22,13 @@ export function answerParent(offers: Offers): void {
       return { id, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) };
     }
   };
-  process.on('message', (message) => {
-    const question = message as Question;
-    // By exit(), so that a CPU profile is written whatever a contender leaves behind.
-    if (question.about === 'close') void Promise.resolve(offers.close?.()).finally(() => process.exit(0));
-    else void answer(question).then((told) => process.send?.(told));
+  const send = gathering((answers: Answer[]) => process.send?.(answers));
+  process.on('message', (questions) => {
+    for (const question of questions as Question[]) {
+      // By exit(), so that a CPU profile is written whatever a contender leaves behind.
+      if (question.about === 'close') void Promise.resolve(offers.close?.()).finally(() => process.exit(0));
+      else void answer(question).then(send);
+    }
   });
   process.on('disconnect', () => process.exit(1));
   if (!process.connected) process.exit(1);

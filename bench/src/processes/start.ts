@@ -10,6 +10,19 @@ export interface Question {
 
 export type Answer = { id: number; value: unknown } | { id: number; failure: string };
 
+/** Gathers what is sent in one turn into one message: a message between processes costs more than many a question. */
+export function gathering<T>(send: (all: T[]) => void): (one: T) => void {
+  let gathered: T[] = [];
+  return (one) => {
+    if (gathered.push(one) > 1) return;
+    setImmediate(() => {
+      const all = gathered;
+      gathered = [];
+      send(all);
+    });
+  };
+}
+
 export interface TurnProcess extends AsyncDisposable {
   /** Has the process do what its program offers under that name, and gives what it answers. */
   ask(about: string, argument?: unknown): Promise<unknown>;
@@ -22,12 +35,18 @@ export function startProcess(file: URL, argument: unknown): TurnProcess {
   const child = fork(fileURLToPath(file), [JSON.stringify(argument)]);
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   let lastId = 0;
-  child.on('message', (message) => {
-    const answer = message as Answer;
-    const asked = waiting.get(answer.id);
-    waiting.delete(answer.id);
-    if ('failure' in answer) asked?.reject(new Error(answer.failure));
-    else asked?.resolve(answer.value);
+  child.on('message', (answers) => {
+    for (const answer of answers as Answer[]) {
+      const asked = waiting.get(answer.id);
+      waiting.delete(answer.id);
+      if ('failure' in answer) asked?.reject(new Error(answer.failure));
+      else asked?.resolve(answer.value);
+    }
+  });
+  const send = gathering((questions: Question[]) => {
+    child.send(questions, (error) => {
+      if (error !== null) for (const { id } of questions) waiting.get(id)?.reject(error);
+    });
   });
   const ended = new Promise<void>((resolve) => {
     child.once('exit', (code) => {
@@ -39,13 +58,13 @@ export function startProcess(file: URL, argument: unknown): TurnProcess {
     new Promise((resolve, reject) => {
       const question: Question = { id: ++lastId, about, argument };
       waiting.set(question.id, { resolve, reject });
-      child.send(question, (error) => error && reject(error));
+      send(question);
     });
   return {
     ask,
     cpuMicros: async () => Number(await ask('cpuMicros')),
     async [Symbol.asyncDispose]() {
-      if (child.connected) child.send({ id: 0, about: 'close', argument: null } satisfies Question);
+      if (child.connected) child.send([{ id: 0, about: 'close', argument: null }] satisfies Question[]);
       await ended;
     },
   };
