@@ -208,7 +208,7 @@ export interface WaitingRow {
 
 /**
  * What nobody runs: one row for what is parked or due, and one for each queue, for what waits in it and is not delayed.
- * Walks their partial indexes: 100,000 take about 20 ms, in a queue about 50.
+ * Walks their partial indexes: 100,000 take about 20 ms, in a queue about 100.
  */
 export async function countWaiting(database: Database): Promise<WaitingRow[]> {
   const { rows } = await database.query<{
