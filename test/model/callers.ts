@@ -88,7 +88,7 @@ export function createCallers(shared: Shared): Callers {
       send(0.4, () => {
         const id = anyID();
         return task(`forget ${id}`, (side) => forget(side, [id]), {
-          forgets: true,
+          forgets: (answer) => (answer as Owned[]).map(({ workflowID }) => workflowID),
           seen: (answer, span) => {
             for (const { workflowID } of answer as Owned[]) oracle.forgot(workflowID, span);
           },

@@ -68,6 +68,8 @@ export class Oracle {
   readonly misses: Look[] = [];
   readonly ends = new Map<string, string>();
   readonly forgotten: (Span & { id: string })[] = [];
+  /** Deleted by statements whose answers come at the same moment. */
+  deleting: ReadonlySet<string> = new Set();
   readonly #endedAt = new Map<string, number>();
   readonly #fences = new Map<string, { fence: number; done: number; why: string }[]>();
   readonly #events = new Map<string, Happened[]>();
@@ -174,7 +176,7 @@ export class Oracle {
   /** A look for an event: what it says is not older than what was there when it was sent. */
   looked(life: string, stepID: number, of: string, key: string, answer: Answer, span: Span): void {
     const name = `${of} ${key}`;
-    if (this.#invalid.has(name)) return;
+    if (this.#invalid.has(name) || this.deleting.has(of)) return;
     const sets = this.#events.get(name) ?? [];
     const step = `${life} ${stepID}`;
     if (answer.outcome === 'wait') {

@@ -275,8 +275,12 @@ export class Schedule implements Shared {
   /** Those that are through: the oracle sees all of them, the process what arrives. */
   #collect(): void {
     const through = [...this.#underWay].filter(([statement]) => statement.state === 'done');
-    const forgets = ([, { task }]: [Statement, UnderWay]): number => (task.forgets === true ? 0 : 1);
-    for (const [statement, under] of through.toSorted((a, b) => forgets(a) - forgets(b))) {
+    this.oracle.deleting = new Set(
+      through.flatMap(([{ answer, error }, { task }]) =>
+        error === undefined ? (task.forgets?.(answer) ?? []) : [],
+      ),
+    );
+    for (const [statement, under] of through) {
       this.#underWay.delete(statement);
       const { task, sent } = under;
       const done = this.stamp();

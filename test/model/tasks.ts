@@ -12,8 +12,8 @@ export interface Task {
   /** Goes over the one connection that is not the journal's. */
   readonly control?: boolean;
   readonly label: string;
-  /** What others did not see may be gone because of it: the oracle hears of it before them. */
-  readonly forgets?: boolean;
+  /** What it deleted: others of the same moment may not have seen it any more. */
+  forgets?(answer: unknown): string[];
   work(side: Side): Promise<unknown>;
   sent?(at: number): void;
   seen(answer: unknown, span: Span): void;
