@@ -101,15 +101,15 @@ BEGIN
     END IF;
   END IF;
   IF v_limited <> '{}' THEN
-    v_count := cardinality(v_ids);
-    SELECT array_agg(c.id), count(*) FILTER (WHERE c.room IS NOT NULL) INTO v_ids, v_taken FROM (
+    v_count := coalesce(cardinality(v_ids), 0);
+    SELECT coalesce(array_agg(c.id), '{}'), count(*) FILTER (WHERE c.room IS NOT NULL) INTO v_ids, v_taken FROM (
       SELECT w.id, q.worker_concurrency - coalesce(b.count, 0)
         - row_number() OVER (PARTITION BY w.queue_name ORDER BY w.wake_at, w.id) AS room
       FROM pawl.workflow w LEFT JOIN pawl.queue q ON q.name = w.queue_name
       LEFT JOIN unnest(b_queues, b_counts) b(name, count) ON b.name = w.queue_name
       WHERE w.id = ANY (v_ids)) c
     WHERE c.room IS NULL OR c.room >= 0;
-    IF v_full <> '{}' OR v_taken >= v_room OR cardinality(v_ids) IS DISTINCT FROM v_count THEN
+    IF v_full <> '{}' OR v_taken >= v_room OR cardinality(v_ids) < v_count THEN
       RETURN QUERY SELECT NULL, NULL, NULL, NULL::integer, 'full', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer,
         -- Those of one queue took the places of another one's.
         NULL::integer, NULL::float8, v_taken > 0 AND cardinality(v_ids) < v_count;
