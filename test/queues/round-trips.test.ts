@@ -1,18 +1,21 @@
 // What queues cost in statements, so that no cost grows unnoticed. The tick, twice a second, is not counted.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Pawl } from '@pawl/core';
-import { describeEachDriver } from '@pawl/test-support/drivers';
-import { beforeAll, expect, test } from 'vitest';
+import { Pawl } from '@pawl/core';
+import { createDatabase, type TestDatabase } from '@pawl/test-support';
+import { quiet } from '@pawl/test-support/drivers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { internals } from '../../packages/core/src/app/internals.ts';
 
 // A tick that falls into a measurement finds the same work at the same moment. That does not happen every time.
-describeEachDriver('round trips of queues', { retry: 3 }, (driver) => {
+describe('round trips of queues', { retry: 3 }, () => {
+  let database: TestDatabase;
   let pawl: Pawl;
   let statements: string[] = [];
   let ticks = 0;
 
   beforeAll(async () => {
-    pawl = driver.create();
+    database = await createDatabase();
+    pawl = new Pawl({ database: database.url, logger: quiet });
     internals(pawl).events.on('statement', ({ text }) => {
       if (text.includes('pawl.tick(')) ticks++;
       else statements.push(/"?pawl\w*"?\.(\w+)\(/.exec(text)?.[1] ?? text.split(' ')[0] ?? '');
@@ -23,6 +26,10 @@ describeEachDriver('round trips of queues', { retry: 3 }, (driver) => {
     pawl.registerQueue('stopped');
     await pawl.launch();
     await pawl.pauseQueue('stopped');
+  });
+  afterAll(async () => {
+    await pawl.shutdown({ graceSeconds: 0 });
+    await database.drop();
   });
 
   /** What goes out while `work` runs, and until nothing else does. */
