@@ -164,7 +164,7 @@ BEGIN
   CASE coalesce(v_answer.outcome, 'written')
     WHEN 'unknown-queue' THEN
       RAISE EXCEPTION 'queue "%" does not exist', queue
-        USING ERRCODE = '22023', HINT = 'Register it with pawl.registerQueue() in an application, or check the spelling.';
+        USING ERRCODE = '22023', HINT = 'Register it with registerQueue() in an application, or check the spelling.';
     WHEN 'no-partition' THEN
       RAISE EXCEPTION 'queue "%" is partitioned: give a partition_key', queue USING ERRCODE = '22023';
     WHEN 'not-partitioned' THEN
