@@ -1,8 +1,5 @@
 // The writer's process is killed around its commits: each value is there once, in order, for readers in other processes
 // that were there all the time, and for those that come and go.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { PawlClient } from '@pawl/core';
 import type { CrashPoint } from '@pawl/core/testing';
 import { createDatabase, type TestDatabase } from '@pawl/test-support';
@@ -108,15 +105,3 @@ describe('on a server, with another process to take over', () => {
     60_000,
   );
 });
-
-test('embedded, the process that comes after goes on with the stream', async () => {
-  const directory = await mkdtemp(path.join(tmpdir(), 'pawl-streams-'));
-  const [point] = points.filter(({ when, nth }) => when === 'commit-unanswered' && nth === 5);
-  const start = () => startProgram<Writer>(WRITER, { DATABASE: directory });
-  await crash(await start(), 'id', point as CrashPoint);
-  const next = await start();
-  expect(await next.call('read', 'id', 'key')).toEqual(VALUES);
-  expect(await next.call('read', 'id', 'other')).toEqual([0, 3, 6, 9]);
-  await next.kill();
-  await rm(directory, { recursive: true, force: true });
-}, 120_000);
