@@ -93,9 +93,11 @@ describeEachDriver('queues', (driver) => {
     await pawl.launch();
     const params = { queueName: 'once', deduplicationID: 'customer-7' };
     const first = await pawl.startWorkflow(hold, params)();
-    await expect(pawl.startWorkflow(note, { ...params, workflowID: 'second' })(1)).rejects.toThrow(
-      QueueDuplicatedError,
-    );
+    const refusal = await pawl
+      .startWorkflow(note, { ...params, workflowID: 'second' })(1)
+      .catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(QueueDuplicatedError);
+    expect(refusal).toMatchObject({ workflowID: 'second', existingWorkflowID: first.workflowID });
     expect(await pawl.getWorkflowStatus('second')).toBeNull();
     // Its own id again is no duplicate of itself.
     await pawl.startWorkflow(hold, { ...params, workflowID: first.workflowID })();
@@ -119,6 +121,7 @@ describeEachDriver('queues', (driver) => {
     await refused({ queueName: 'whole', partitionKey: 'a' }, ValidationError);
     await refused({ deduplicationID: 'x' }, /queueName/);
     await refused({ queueName: 'whole', priority: 0.5 }, ValidationError);
+    await refused({ queue: 'whole' }, /no option "queue". The options are workflowID/);
     await refused({ queueName: 'whole', delay: 'soon' }, /delay must be a number/);
     await expect(
       pawl.startWorkflows([

@@ -92,11 +92,17 @@ describeEachDriver('verbs of schedules', (driver) => {
 
   test('a queue that is registered after the schedule is found; one that does not exist is an error at launch', async () => {
     const { pawl, workflow } = await scheduled(driver);
+    const misspelt = { crontab: '0 * * * *', timeZone: 'Asia/Tokyo' };
+    expect(() => pawl.registerScheduled(workflow, misspelt)).toThrow(/no option "timeZone"/);
     pawl.registerScheduled(workflow, { name: 'late', crontab: '0 * * * *', queueName: 'late' });
     await expect(pawl.pauseSchedule('late')).rejects.toMatchObject({
       name: 'UnknownQueueError',
       queueName: 'late',
     });
+    // It holds up no other, before it or behind it.
+    pawl.registerScheduled(workflow, { name: 'good', crontab: '0 * * * *' });
+    await (await pawl.triggerSchedule('good')).getResult();
+    expect((await pawl.listSchedules()).map(({ name }) => name)).toEqual(['good', 'report']);
     pawl.registerQueue('late');
     await (await pawl.triggerSchedule('late')).getResult();
     const other = driver.create();

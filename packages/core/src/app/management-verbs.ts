@@ -37,14 +37,14 @@ export class ManagementVerbs {
    * const reindexSoon = pawl.debounce(reindex, { key: `document-${id}`, period: '5s', maxWait: '1m' });
    * await reindexSoon(document);
    */
-  debounce<A extends unknown[], R>(
-    workflow: Workflow<A, R>,
-    options: DebounceOptions,
-  ): (...args: A) => Promise<WorkflowHandle<R>>;
   debounce<W extends Workflow<never[], unknown> = Workflow<unknown[], unknown>>(
     workflow: string,
     options: DebounceOptions,
   ): (...args: Parameters<W>) => Promise<WorkflowHandle<Awaited<ReturnType<W>>>>;
+  debounce<A extends unknown[], R>(
+    workflow: Workflow<A, R>,
+    options: DebounceOptions,
+  ): (...args: A) => Promise<WorkflowHandle<R>>;
   debounce<R>(
     workflow: { workflowName: string } | string,
     options: DebounceOptions,

@@ -182,14 +182,14 @@ export class Pawl extends BackgroundVerbs {
    * @example
    * const handle = await pawl.startWorkflow(checkout, { workflowID: `order-${id}` })(order);
    */
-  startWorkflow<A extends unknown[], R>(
-    workflow: Workflow<A, R>,
-    params?: StartParams,
-  ): (...args: A) => Promise<WorkflowHandle<R>>;
   startWorkflow<R = unknown>(
     workflow: string,
     params?: StartParams,
   ): (...args: unknown[]) => Promise<WorkflowHandle<R>>;
+  startWorkflow<A extends unknown[], R>(
+    workflow: Workflow<A, R>,
+    params?: StartParams,
+  ): (...args: A) => Promise<WorkflowHandle<R>>;
   startWorkflow<R>(
     workflow: { workflowName: string } | string,
     params: StartParams = {},

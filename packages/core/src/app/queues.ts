@@ -9,6 +9,7 @@ import {
 } from '../errors/index.ts';
 import type { QueuedPart } from '../store/operations.ts';
 import * as store from '../store/queues.ts';
+import { checkOptions } from './check-options.ts';
 import type { PawlCore } from './core.ts';
 
 /** Limits of a queue. All are optional; without any, a queue only keeps order and takes load off the caller. */
@@ -77,12 +78,7 @@ export async function queuesStored(core: PawlCore): Promise<void> {
 
 function readDefinition(name: string, options: QueueOptions): store.QueueDefinition {
   checkName(name, 'queue name');
-  for (const key of Object.keys(options)) {
-    if (!OPTIONS.has(key))
-      throw new ConfigurationError(
-        `registerQueue() has no option "${key}". The options are ${[...OPTIONS].join(', ')}.`,
-      );
-  }
+  checkOptions('registerQueue', options, OPTIONS);
   const { concurrency, workerConcurrency, rateLimit, partitionConcurrency } = options;
   const { priorityEnabled = false, partitioned = false } = options;
   const whole = (value: number | undefined, what: string): number | null => {
@@ -118,14 +114,14 @@ function readDefinition(name: string, options: QueueOptions): store.QueueDefinit
   };
 }
 
-const OPTIONS = new Set<string>([
-  'concurrency',
-  'workerConcurrency',
-  'rateLimit',
-  'priorityEnabled',
-  'partitioned',
-  'partitionConcurrency',
-] satisfies (keyof QueueOptions)[]);
+const OPTIONS: Record<keyof QueueOptions, true> = {
+  concurrency: true,
+  workerConcurrency: true,
+  rateLimit: true,
+  priorityEnabled: true,
+  partitioned: true,
+  partitionConcurrency: true,
+};
 
 interface QueuedParams {
   queueName?: string;

@@ -5,10 +5,16 @@ import { randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { checkName, scheduledWorkflowID, secondsToMilliseconds } from '../codec/index.ts';
 import { parseCrontab } from '../cron/crontab.ts';
-import { ConfigurationError, NotRegisteredError, ValidationError } from '../errors/index.ts';
+import {
+  ConfigurationError,
+  NotRegisteredError,
+  UnknownQueueError,
+  ValidationError,
+} from '../errors/index.ts';
 import { classifyFault } from '../store/faults.ts';
 import * as store from '../store/schedules.ts';
 import type { ScheduleMode, ScheduleRow } from '../store/schedules.ts';
+import { checkOptions } from './check-options.ts';
 import type { PawlCore } from './core.ts';
 import { queuesStored } from './queues.ts';
 import type { Runtime } from './runtime.ts';
@@ -33,6 +39,15 @@ export interface ScheduleOptions {
   /** Each run begins up to so many seconds after its tick, at random. Default 0. */
   jitterSeconds?: number;
 }
+
+const SCHEDULE_OPTIONS: Record<keyof ScheduleOptions, true> = {
+  crontab: true,
+  timezone: true,
+  mode: true,
+  name: true,
+  queueName: true,
+  jitterSeconds: true,
+};
 
 /** A schedule that is registered. */
 export interface Schedule {
@@ -63,6 +78,7 @@ export function registerScheduled(
     throw new ConfigurationError(
       'registerScheduled() takes a workflow of the same Pawl: the one that registerWorkflow() returned.',
     );
+  checkOptions('registerScheduled', options, SCHEDULE_OPTIONS);
   const { crontab, timezone = 'UTC', mode = 'skip-missed' } = options;
   const name = checkName(options.name ?? registration.name, 'schedule name');
   if (core.schedules.has(name))
@@ -90,18 +106,25 @@ export function registerScheduled(
 async function read(core: PawlCore, verb: string, name: string): Promise<ScheduleRow> {
   const runtime = core.outsideTransaction(verb);
   checkName(name, 'schedule name');
-  await written(core, runtime);
+  const refusal = await written(core, runtime);
   const [row] = await store.readSchedules(runtime.database, name);
-  if (row === undefined) throw new NotRegisteredError(name, 'schedule');
+  if (row === undefined)
+    throw refusal !== undefined && core.schedules.has(name)
+      ? refusal
+      : new NotRegisteredError(name, 'schedule');
   return row;
 }
 
-/** What was registered just before. Where the database is away, what follows says so. */
-async function written(core: PawlCore, { scheduler }: Runtime): Promise<void> {
+/** What was registered just before. Where the database is away, what follows says so. The answer: why some were not. */
+async function written(core: PawlCore, { scheduler }: Runtime): Promise<UnknownQueueError | undefined> {
   await queuesStored(core);
-  await scheduler.register().catch((error: unknown) => {
+  try {
+    await scheduler.register();
+  } catch (error) {
+    if (error instanceof UnknownQueueError) return error;
     if (classifyFault(error) !== 'connection') throw error;
-  });
+  }
+  return undefined;
 }
 
 function nextOf({ crontab, timezone, now }: ScheduleRow): number | null {

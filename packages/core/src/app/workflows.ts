@@ -13,6 +13,7 @@ import {
 } from '../engine/starts.ts';
 import { ConfigurationError, InStepError, NotRegisteredError } from '../errors/index.ts';
 import { encodeAttributes } from './attributes.ts';
+import { checkOptions } from './check-options.ts';
 import type { PawlCore } from './core.ts';
 import { createHandle, type WorkflowHandle } from './handles.ts';
 import { queuesStored, readQueued } from './queues.ts';
@@ -68,6 +69,7 @@ export function registerWorkflow<A extends unknown[], R>(
   options: RegisterOptions = {},
 ): Workflow<A, R> {
   if (typeof fn !== 'function') throw new ConfigurationError('registerWorkflow() takes a function.');
+  checkOptions('registerWorkflow', options, REGISTER_OPTIONS);
   const name = options.name ?? fn.name;
   if (name === '') {
     throw new ConfigurationError(
@@ -166,6 +168,27 @@ export async function startWorkflows(
   return ids.map((id) => createHandle(core, id));
 }
 
+const START_PARAMS: Record<keyof StartParams, true> = {
+  workflowID: true,
+  duplicatePolicy: true,
+  timeout: true,
+  queueName: true,
+  priority: true,
+  deduplicationID: true,
+  partitionKey: true,
+  delay: true,
+  attributes: true,
+  applicationVersion: true,
+  transaction: true,
+};
+const REGISTER_OPTIONS: Record<keyof RegisterOptions, true> = {
+  name: true,
+  input: true,
+  maxRecoveryAttempts: true,
+  timeout: true,
+  duplicatePolicy: true,
+};
+
 export function readRequest(
   core: PawlCore,
   workflow: { workflowName: string } | string,
@@ -178,6 +201,7 @@ export function readRequest(
   if (name === undefined)
     throw new NotRegisteredError(String((workflow as { name?: string } | undefined)?.name ?? workflow));
   const registration = core.observer ? elsewhere(name) : core.registry.get(name);
+  checkOptions('startWorkflow', params, START_PARAMS);
   const scope = core.scope();
   return {
     registration,

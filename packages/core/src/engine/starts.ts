@@ -242,13 +242,13 @@ function judgeDuplicate(host: EngineHost, request: StartRequest, start: StartPar
 }
 
 /** Why its queue did not take it. */
-function refusedByQueue({ workflowID, queued }: StartPart, { outcome }: Answer): Error | undefined {
+function refusedByQueue({ workflowID, queued }: StartPart, { outcome, output }: Answer): Error | undefined {
   const queue = queued?.queue ?? '';
   switch (outcome) {
     case 'unknown-queue':
       return new UnknownQueueError(queue, workflowID);
     case 'duplicate':
-      return new QueueDuplicatedError(workflowID, queue, queued?.deduplicationID ?? '');
+      return new QueueDuplicatedError(workflowID, queue, queued?.deduplicationID ?? '', output);
     case 'no-partition':
       return new ValidationError(
         `Queue "${queue}" is partitioned: give startWorkflow() a partitionKey. Workflow "${workflowID}" was not started.`,

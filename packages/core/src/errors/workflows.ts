@@ -207,12 +207,21 @@ export class QueueDuplicatedError extends PawlError {
   readonly workflowID: string;
   readonly queueName: string;
   readonly deduplicationID: string;
+  /** The one that has it; null if it ended at that moment. */
+  readonly existingWorkflowID: string | null;
 
-  constructor(workflowID: string, queueName: string, deduplicationID: string) {
+  constructor(
+    workflowID: string,
+    queueName: string,
+    deduplicationID: string,
+    existingWorkflowID: string | null = null,
+  ) {
     super(
       `Workflow ${quote(workflowID)} was not started: queue ${quote(queueName)} has an unfinished workflow with ` +
-        `deduplicationID ${quote(deduplicationID)}. Try again when that one has finished.`,
+        `deduplicationID ${quote(deduplicationID)}${existingWorkflowID === null ? '' : `, ${quote(existingWorkflowID)}`}. ` +
+        'Try again when that one has finished.',
     );
+    this.existingWorkflowID = existingWorkflowID;
     this.workflowID = workflowID;
     this.queueName = queueName;
     this.deduplicationID = deduplicationID;

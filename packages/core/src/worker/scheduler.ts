@@ -80,8 +80,11 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
     events.emit('remark', { level: 'error', text, error });
   };
 
-  const write = async (): Promise<void> => {
-    const fresh = [...definitions.values()].filter(({ name }) => !written.has(name));
+  const unwritten = (): ScheduleDefinition[] =>
+    [...definitions.values()].filter(({ name }) => !written.has(name));
+
+  /** All of these, or none. */
+  const write = async (fresh: readonly ScheduleDefinition[]): Promise<void> => {
     if (fresh.length === 0) return;
     const now = new Date(clock.now());
     const unknown = await registerSchedules(lane, {
@@ -99,11 +102,23 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
     run();
   };
 
-  const register = (): Promise<void> => {
-    const done = registering.then(write);
+  /** One whose queue does not exist holds up no other. */
+  const writeEach = async (fresh: readonly ScheduleDefinition[]): Promise<void> => {
+    try {
+      await write(fresh);
+    } catch (error) {
+      if (error instanceof UnknownQueueError)
+        await writeEach(fresh.filter(({ queueName }) => queueName !== error.queueName));
+      throw error;
+    }
+  };
+
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const done = registering.then(work);
     registering = done.catch(() => {});
     return done;
   };
+  const register = (): Promise<void> => inTurn(() => writeEach(unwritten()));
 
   /** What is due of a schedule, up to `most` ticks. */
   const plan = (schedule: DueSchedule, now: number, most: number): Plan => {
@@ -224,7 +239,7 @@ export function createScheduler({ engine, lane, definitions, fired }: SchedulerO
     register,
     start: async () => {
       stopped = false;
-      await register();
+      await inTurn(() => write(unwritten()));
     },
     due: (at) => {
       if (definitions.size > written.size)
