@@ -11,7 +11,7 @@ import {
   startWithin,
   type StartRequest,
 } from '../engine/starts.ts';
-import { ConfigurationError, InStepError, NotRegisteredError } from '../errors/index.ts';
+import { ConfigurationError, InStepError, NotRegisteredError, ValidationError } from '../errors/index.ts';
 import { encodeAttributes } from './attributes.ts';
 import type { PawlCore } from './core.ts';
 import { createHandle, type WorkflowHandle } from './handles.ts';
@@ -151,6 +151,11 @@ export async function startWorkflows(
   const runtime = core.outsideTransaction('startWorkflows');
   const { activation, step } = core.scope();
   if (step !== undefined) throw new InStepError('startWorkflows', 'step', activation?.workflowID);
+  // Left out unsaid, they would be there although that transaction is rolled back.
+  if (starts.some((start) => (start as StartParams).transaction !== undefined))
+    throw new ValidationError(
+      'startWorkflows() has a transaction of its own and takes none. To start in yours, call startWorkflow(workflow, { transaction }) for each.',
+    );
   if (activation !== undefined)
     return Promise.all(
       starts.map(({ workflow, args = [], ...params }) => startWorkflow(core, workflow, params, [...args])),
