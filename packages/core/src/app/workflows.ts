@@ -117,6 +117,11 @@ export async function startWorkflow<A extends unknown[], R>(
   if (scope.step !== undefined && params.transaction === undefined) {
     throw new InStepError('startWorkflow', 'step', scope.activation?.workflowID);
   }
+  if (scope.activation !== undefined && scope.step === undefined && params.transaction !== undefined)
+    // A child is started by its parent's step, whatever becomes of that transaction.
+    throw new ValidationError(
+      'In a workflow, startWorkflow() takes the transaction of runTransaction(), or one of a step: a transaction of the workflow itself would be run again by each replay.',
+    );
   const request = readRequest(core, workflow, params);
   const { registration, queued } = request;
   const { engine } = runtime;
