@@ -191,6 +191,30 @@ test('what is begun in the place of another began after that one ended, by their
   expect(rows).toEqual([{ after: true }]);
 });
 
+test('a queue gets priorities while what is promoted into it waits for its row', async () => {
+  await define(sides.eye, 'q', { concurrency: 5 });
+  await sides.eye.flush([queued('a', { priority: 1, delayMs: 1 }), queued('b', { priority: 1 })]);
+  await expect.poll(async () => (await sides.row('a'))?.due).toBe(true);
+  await sides.eye.on.query(`SELECT pg_advisory_lock(${GATE})`);
+  // Between the promotion and the queue.
+  await sides.b.on.query(`SET test.looks = '2'`);
+  const taken = take(sides.b, PEER);
+  await expect.poll(() => sides.b.waits(), { interval: 2 }).toBe(true);
+  const defined = define(sides.a, 'q', { concurrency: 5, priorityEnabled: true });
+  await expect.poll(() => sides.a.waits(), { interval: 2 }).toBe(true);
+  await sides.eye.on.query(`SELECT pg_advisory_unlock(${GATE})`);
+  const [ids] = await Promise.all([taken, defined]);
+  expect(ids.toSorted()).toEqual(['a', 'b']);
+});
+
+test('a start that its queue refuses leaves the placeholder of its id', async () => {
+  await define(sides.eye, 'q');
+  await sides.eye.flush([sending('a', 'm-a', 'topic', true), sending('b', 'm-b', 'topic', true)]);
+  const both = ['a', 'b'].map((id) => queued(id, { deduplicationID: 'one' }));
+  expect(outcomes((await sides.eye.flush(both)).answers)).toEqual(['written', 'duplicate']);
+  expect(await status('b')).toBe('RESERVED');
+});
+
 describe('a deduplication id', () => {
   const dedup = { deduplicationID: 'one' };
   beforeEach(() => define(sides.eye, 'q'));

@@ -129,12 +129,16 @@ describeEachDriver('queues', (driver) => {
         { workflow: note, args: [1], workflowID: 'bad', queueName: 'nowhere' },
       ]),
     ).rejects.toThrow(UnknownQueueError);
+    // Left out unsaid, it would be there although that transaction is rolled back.
+    const within = { workflow: note, workflowID: 'good', transaction: { query: async () => ({ rows: [] }) } };
+    await expect(pawl.startWorkflows([within])).rejects.toThrow(/transaction/);
     expect(await pawl.getWorkflowStatus('good')).toBeNull();
     await expect(pawl.pauseQueue('nowhere')).rejects.toThrow(UnknownQueueError);
     await expect(pawl.setWorkflowDelay('nobody', 1)).rejects.toThrow(NonExistentWorkflowError);
     for (const options of [
       { concurrency: 0 },
       { rateLimit: { limit: 1, periodSeconds: 0 } },
+      { rateLimit: { limit: 1, periodSeconds: 1e13 } },
       { partitionConcurrency: 2 },
       { limit: 2 },
     ])

@@ -20,6 +20,7 @@ describeEachDriver('migrating', { pooler: true }, (driver) => {
   test.each([
     'we"ird $$ name',
     `it's`,
+    `it's "$q$"`,
     'MixedCase',
     'semi;colon -- and \\ backslash',
     'pawl',

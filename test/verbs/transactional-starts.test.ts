@@ -49,6 +49,18 @@ describeEachDriver('a transaction', (driver) => {
     expect(await rows()).toEqual([1]);
   });
 
+  test('of a workflow itself, in none of its steps, starts nothing', async () => {
+    const transaction = { query: async () => ({ rows: [] }) };
+    const starting = workflow(async () => {
+      await pawl.startWorkflow(
+        workflow(async () => 1),
+        { workflowID: 'in-body', transaction },
+      )();
+    });
+    await expect(starting()).rejects.toThrow(/runTransaction\(\)/);
+    expect(await pawl.getWorkflowStatus('in-body')).toBeNull();
+  });
+
   test('of the caller may start workflows and send: they are there if and only if it commits', async () => {
     const receiving = pawl.registerWorkflow(async () => pawl.recv<string>('topic', 600), {
       name: 'receiving in transaction',

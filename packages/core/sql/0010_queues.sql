@@ -122,6 +122,12 @@ BEGIN
       IF v_result.outcome <> 'written' THEN
         RETURN NEXT v_result;
       END IF;
+      -- It gave way for nothing, and is to tell those who wait for the id.
+      IF v_result.outcome = 'duplicate' AND v_result.op = ANY (v_reserved) THEN
+        INSERT INTO pawl.workflow (id, name, status, nonce, watched, created_at, updated_at)
+        SELECT u.id, '', 'RESERVED', '', true, v_now, v_now
+        FROM unnest(q_op, q_id) u(op, id) WHERE u.op = v_result.op ON CONFLICT DO NOTHING;
+      END IF;
       v_open := array_remove(v_open, v_result.op);
     END LOOP;
     IF v_open = '{}' THEN
@@ -188,6 +194,12 @@ CREATE FUNCTION pawl.define_queues(p_queues jsonb) RETURNS void LANGUAGE plpgsql
 DECLARE
   v_ranked text[];
 BEGIN
+  -- Before the queues: `dispatch` has rows that it promoted when it comes to wait for these.
+  PERFORM 1 FROM pawl.workflow w
+  WHERE w.status IN ('ENQUEUED', 'DELAYED') AND w.priority <> 0 AND w.queue_name IN (
+    SELECT q.name FROM jsonb_to_recordset(p_queues) d(name text, priority_enabled boolean)
+    JOIN pawl.queue q ON q.name = d.name AND q.priority_enabled <> d.priority_enabled)
+  ORDER BY w.id FOR NO KEY UPDATE;
   PERFORM 1 FROM pawl.queue q WHERE q.name IN (SELECT d ->> 'name' FROM jsonb_array_elements(p_queues) d)
   ORDER BY q.name FOR NO KEY UPDATE;
   SELECT array_agg(q.name) INTO v_ranked

@@ -1,6 +1,12 @@
 // Queues: their registration, what a start in one may say, and what operators do with them.
 
-import { checkName, checkWorkflowID, type Duration, toMilliseconds } from '../codec/index.ts';
+import {
+  checkName,
+  checkWorkflowID,
+  type Duration,
+  secondsToMilliseconds,
+  toMilliseconds,
+} from '../codec/index.ts';
 import {
   ConfigurationError,
   NonExistentWorkflowError,
@@ -101,6 +107,8 @@ function readDefinition(name: string, options: QueueOptions): store.QueueDefinit
         `rateLimit.periodSeconds of queue "${name}" must be a number of seconds above 0, not ${String(periodSeconds)}.`,
       );
     }
+    // What is too long for a date would fail each look at what waits, in any queue.
+    secondsToMilliseconds(periodSeconds, `rateLimit.periodSeconds of queue "${name}"`);
     rate = { limit: whole(limit ?? Number.NaN, 'rateLimit.limit') as number, periodMs: periodSeconds * 1000 };
   }
   return {

@@ -11,7 +11,7 @@ import {
   startWithin,
   type StartRequest,
 } from '../engine/starts.ts';
-import { ConfigurationError, InStepError, NotRegisteredError } from '../errors/index.ts';
+import { ConfigurationError, InStepError, NotRegisteredError, ValidationError } from '../errors/index.ts';
 import { encodeAttributes } from './attributes.ts';
 import { checkOptions } from './check-options.ts';
 import type { PawlCore } from './core.ts';
@@ -119,6 +119,11 @@ export async function startWorkflow<A extends unknown[], R>(
   if (scope.step !== undefined && params.transaction === undefined) {
     throw new InStepError('startWorkflow', 'step', scope.activation?.workflowID);
   }
+  if (scope.activation !== undefined && scope.step === undefined && params.transaction !== undefined)
+    // A child is started by its parent's step, whatever becomes of that transaction.
+    throw new ValidationError(
+      'In a workflow, startWorkflow() takes the transaction of runTransaction(), or one of a step: a transaction of the workflow itself would be run again by each replay.',
+    );
   const request = readRequest(core, workflow, params);
   const { registration, queued } = request;
   const { engine } = runtime;
@@ -153,6 +158,11 @@ export async function startWorkflows(
   const runtime = core.outsideTransaction('startWorkflows');
   const { activation, step } = core.scope();
   if (step !== undefined) throw new InStepError('startWorkflows', 'step', activation?.workflowID);
+  // Left out unsaid, they would be there although that transaction is rolled back.
+  if (starts.some((start) => (start as StartParams).transaction !== undefined))
+    throw new ValidationError(
+      'startWorkflows() has a transaction of its own and takes none. To start in yours, call startWorkflow(workflow, { transaction }) for each.',
+    );
   if (activation !== undefined)
     return Promise.all(
       starts.map(({ workflow, args = [], ...params }) => startWorkflow(core, workflow, params, [...args])),

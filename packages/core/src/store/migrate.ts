@@ -99,11 +99,11 @@ async function appliedNumber(on: Queryable, schema: string): Promise<number> {
   return numbers[0]?.number ?? 0;
 }
 
-/** A schema's name may hold `$$`: bodies are quoted with a tag that it does not hold. */
+/** A schema's name may hold `$$`: bodies are quoted with a tag that it does not hold, and names in them with another. */
 function withSafeQuotes(text: string, schema: string): string {
   let tag = 'pawl';
   while (schema.includes(tag)) tag += 'x';
-  return text.replaceAll('$$', () => `$${tag}$`);
+  return text.replaceAll('$$', () => `$${tag}$`).replaceAll('$q$', () => `$${tag}q$`);
 }
 
 /** Statements end with a semicolon at the end of a line, outside `$tag$` bodies. PGlite takes one at a time. */
