@@ -141,8 +141,11 @@ BEGIN
   CROSS JOIN LATERAL (
     SELECT w.id, w.partition_key FROM pawl.workflow w WHERE w.id = f.id AND (w.status = 'ENQUEUED') IS TRUE
     FOR NO KEY UPDATE SKIP LOCKED) l;
-  UPDATE pawl.queue t SET partition_after = coalesce(v_last, v_key)
-  WHERE t.name = q.name AND t.partition_after <> coalesce(v_last, v_key);
+  -- Only where the caller holds the queue's row.
+  IF q.partitioned THEN
+    UPDATE pawl.queue t SET partition_after = coalesce(v_last, v_key)
+    WHERE t.name = q.name AND t.partition_after <> coalesce(v_last, v_key);
+  END IF;
   RETURN v_ids || v_found;
 END $$;
 
