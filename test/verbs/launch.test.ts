@@ -141,6 +141,10 @@ describeEachDriver('a Pawl', (driver) => {
     ['"databse"', { databse: 'postgres://elsewhere' }],
     ['parkAfterSeconds', { parkAfterSeconds: -1 }],
     ['leaseSeconds', { leaseSeconds: 0 }],
+    ['versioning', { versioning: 'pach' }],
+    ['queues', { queues: 'mail' }],
+    ['"complete"', { retention: { complete: '1d' } }],
+    ['retention', { retention: '30d' }],
   ])('with a wrong %s does not launch', async (what, config) => {
     await expect(driver.create(config).launch()).rejects.toThrow(what);
   });

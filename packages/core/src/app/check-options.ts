@@ -2,18 +2,18 @@
 
 import { ConfigurationError } from '../errors/index.ts';
 
-/** @param of the verb that takes them. */
+/** `of`: the verb or setting that takes them. */
 export function checkOptions(
   of: string,
   given: object | undefined,
   known: Readonly<Record<string, true>>,
 ): void {
   if (given === null || (given !== undefined && typeof given !== 'object'))
-    throw new ConfigurationError(`The options of ${of}() must be an object, not ${String(given)}.`);
+    throw new ConfigurationError(`The options of ${of} must be an object, not ${String(given)}.`);
   for (const key in given) {
     if (!(key in known))
       throw new ConfigurationError(
-        `${of}() has no option "${key}". The options are ${Object.keys(known).join(', ')}.`,
+        `${of} has no option "${key}". The options are ${Object.keys(known).join(', ')}.`,
       );
   }
 }

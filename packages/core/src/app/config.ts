@@ -6,6 +6,7 @@ import type pg from 'pg';
 import { checkName, type Duration, type Serializer, toMilliseconds } from '../codec/index.ts';
 import { ConfigurationError } from '../errors/index.ts';
 import type { StepRetryOptions } from '../engine/steps.ts';
+import { checkOptions } from './check-options.ts';
 import type { Database } from '../store/database.ts';
 import { openPgDatabase } from '../store/pg-database.ts';
 import { openPGliteDatabase } from '../store/pglite-database.ts';
@@ -116,6 +117,13 @@ export function resolveConfig(config: PawlConfig): ResolvedConfig {
   };
   const applicationVersion = config.applicationVersion ?? (process.env.PAWL_APP_VERSION || undefined);
   if (applicationVersion !== undefined) checkName(applicationVersion, 'application version');
+  if (config.queues !== undefined && !Array.isArray(config.queues))
+    throw new ConfigurationError(
+      `queues must be an array of names, such as ['mail'], not ${JSON.stringify(config.queues)}.`,
+    );
+  const { versioning = 'hash' } = config;
+  if (versioning !== 'hash' && versioning !== 'patch')
+    throw new ConfigurationError(`versioning must be 'hash' or 'patch', not ${JSON.stringify(versioning)}.`);
   return {
     name: config.name ?? packageName() ?? 'pawl',
     database: config.database ?? defaultDatabase(),
@@ -123,7 +131,7 @@ export function resolveConfig(config: PawlConfig): ResolvedConfig {
     schema: checkSchemaName(config.schema ?? 'pawl'),
     executorID: checkName(config.executorID ?? randomUUID(), 'executorID'),
     applicationVersion,
-    versioning: config.versioning ?? 'hash',
+    versioning,
     logger: config.logger ?? quietLogger,
     stepDefaults: config.stepDefaults ?? {},
     migrate: config.migrate ?? true,
@@ -136,6 +144,7 @@ export function resolveConfig(config: PawlConfig): ResolvedConfig {
 
 function resolveRetention(retention: PawlConfig['retention']): Retention | undefined {
   if (retention === false) return undefined;
+  checkOptions('retention', retention, { completed: true, failed: true });
   return {
     completedMs: toMilliseconds(retention?.completed ?? '30d', 'retention.completed'),
     failedMs: toMilliseconds(retention?.failed ?? '90d', 'retention.failed'),

@@ -84,7 +84,7 @@ export async function queuesStored(core: PawlCore): Promise<void> {
 
 function readDefinition(name: string, options: QueueOptions): store.QueueDefinition {
   checkName(name, 'queue name');
-  checkOptions('registerQueue', options, OPTIONS);
+  checkOptions('registerQueue()', options, OPTIONS);
   const { concurrency, workerConcurrency, rateLimit, partitionConcurrency } = options;
   const { priorityEnabled = false, partitioned = false } = options;
   const whole = (value: number | undefined, what: string): number | null => {

@@ -78,7 +78,7 @@ export function registerScheduled(
     throw new ConfigurationError(
       'registerScheduled() takes a workflow of the same Pawl: the one that registerWorkflow() returned.',
     );
-  checkOptions('registerScheduled', options, SCHEDULE_OPTIONS);
+  checkOptions('registerScheduled()', options, SCHEDULE_OPTIONS);
   const { crontab, timezone = 'UTC', mode = 'skip-missed' } = options;
   const name = checkName(options.name ?? registration.name, 'schedule name');
   if (core.schedules.has(name))

@@ -69,7 +69,7 @@ export function registerWorkflow<A extends unknown[], R>(
   options: RegisterOptions = {},
 ): Workflow<A, R> {
   if (typeof fn !== 'function') throw new ConfigurationError('registerWorkflow() takes a function.');
-  checkOptions('registerWorkflow', options, REGISTER_OPTIONS);
+  checkOptions('registerWorkflow()', options, REGISTER_OPTIONS);
   const name = options.name ?? fn.name;
   if (name === '') {
     throw new ConfigurationError(
@@ -211,7 +211,7 @@ export function readRequest(
   if (name === undefined)
     throw new NotRegisteredError(String((workflow as { name?: string } | undefined)?.name ?? workflow));
   const registration = core.observer ? elsewhere(name) : core.registry.get(name);
-  checkOptions('startWorkflow', params, START_PARAMS);
+  checkOptions('startWorkflow()', params, START_PARAMS);
   const scope = core.scope();
   return {
     registration,
