@@ -59,7 +59,7 @@ export interface StartParams {
   attributes?: Record<string, JsonValue>;
   /** Runs only in a process of this version. Default: any that has registered the workflow. */
   applicationVersion?: string;
-  /** Start inside this transaction: exists if and only if it commits, runs after it. */
+  /** Start inside this transaction: exists if and only if it commits, runs after it. In a workflow: in `runTransaction`. */
   transaction?: SqlClientLike;
 }
 
