@@ -1,5 +1,6 @@
 // Starts of one id, messages that are kept for ids nobody started, and what one flush pairs within itself.
 import { describe, expect, test } from 'vitest';
+import { ANYBODY } from '../../packages/core/src/engine/starts.ts';
 import { classifyFault } from '../../packages/core/src/store/faults.ts';
 import { flushWithin } from '../../packages/core/src/store/flush.ts';
 import type { Operation } from '../../packages/core/src/store/operations.ts';
@@ -63,7 +64,7 @@ describe('starts of one id by two processes', () => {
   });
 
   test("one inside a user's transaction, seen only once that commits", async () => {
-    const detached = { ...mine('first'), start: { ...mine('first').start, extra: '{"detached":true}' } };
+    const detached = { start: { ...mine('first').start, queued: ANYBODY } };
     const [one, two] = await interleave(
       (side) => flushWithin(side.on, createQualifier('pawl'), 1, [detached as Operation]),
       (side) => side.flush([theirs('second')], PEER),

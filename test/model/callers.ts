@@ -1,4 +1,5 @@
 // Callers from outside: they start, send, cancel, resume, fork and forget, and hold rows in transactions of their own.
+import { ANYBODY } from '../../packages/core/src/engine/starts.ts';
 import { cancel, forget, fork, type Owned, resume } from '../../packages/core/src/store/lifecycle.ts';
 import type { Side } from './connections.ts';
 import { delayTask, queuedPart } from './dispatch.ts';
@@ -123,9 +124,9 @@ export function startOffer(process: Process, id: string, enqueue = false): Offer
     make: () => {
       const { random, world } = shared;
       const extra: Record<string, unknown> = {};
-      const queued = world.queued && (enqueue || random.chance(50)) ? queuedPart(random) : undefined;
-      if (queued === undefined && random.chance(15)) extra['detached'] = true;
-      const here = queued === undefined && extra['detached'] !== true;
+      const anybody = random.chance(15) ? ANYBODY : undefined;
+      const queued = world.queued && (enqueue || random.chance(50)) ? queuedPart(random) : anybody;
+      const here = queued === undefined;
       if (world.deadlineMs !== null && random.chance(30)) extra['timeout'] = world.deadlineMs;
       const start = shared.startPart(id, extra, queued);
       return {
@@ -135,8 +136,9 @@ export function startOffer(process: Process, id: string, enqueue = false): Offer
           if (here && answer?.outcome !== 'exists') shared.oracle.started(id, span);
         },
         settle: (answer) => {
-          if (answer === undefined && here) process.begin(start);
-          if (answer === undefined && queued !== undefined) process.queued = true;
+          if (answer !== undefined) return;
+          if (here) process.begin(start);
+          else if (queued.queue !== null) process.queued = true;
         },
       };
     },

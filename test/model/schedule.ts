@@ -67,7 +67,7 @@ export class Schedule implements Shared {
       // As in the engine: one that no earlier run of this id can have.
       fence: this.#starts * 1000,
       name: NAME,
-      version: extra['detached'] === true || queued !== undefined ? null : VERSION,
+      version: queued !== undefined ? null : VERSION,
       input: '[]',
       chosen: true,
       extra: Object.keys(extra).length === 0 ? null : JSON.stringify(extra),

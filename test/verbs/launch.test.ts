@@ -145,6 +145,7 @@ describeEachDriver('a Pawl', (driver) => {
     ['queues', { queues: 'mail' }],
     ['"complete"', { retention: { complete: '1d' } }],
     ['retention', { retention: '30d' }],
+    ['"maxAttemps"', { stepDefaults: { maxAttemps: 5 } }],
   ])('with a wrong %s does not launch', async (what, config) => {
     await expect(driver.create(config).launch()).rejects.toThrow(what);
   });

@@ -65,6 +65,26 @@ describeEachDriver('registering a workflow', (driver) => {
     expect(register).toThrow(ConfigurationError);
   });
 
+  test('with an option that is misspelt is an error, of steps and transactions too', async () => {
+    const wrong = { maxAttemps: 5 } as object;
+    const named = { names: 'first' } as object;
+    let ran = 0;
+    const body = async () => ++ran;
+    expect(() => pawl.registerStep(body, wrong)).toThrow('registerStep() has no option "maxAttemps"');
+    expect(() => pawl.registerTransaction(body, wrong)).toThrow(/registerTransaction\(\) has no option/);
+    await expect(pawl.runStep(body, wrong)).rejects.toThrow(ConfigurationError);
+    await expect(pawl.runTransaction(body, wrong)).rejects.toThrow(ConfigurationError);
+    const inside = pawl.registerWorkflow(async () => pawl.runStep(body, named), { name: 'misspelling' });
+    await expect(inside()).rejects.toThrow('runStep() has no option "names". The options are name, ');
+    expect(ran).toBe(0);
+    await expect(pawl.listWorkflows({ names: 'misspelling' } as object)).rejects.toThrow(/no option "names"/);
+    expect(() => pawl.registerScheduled(inside, undefined as never)).toThrow(ConfigurationError);
+    expect(() => pawl.registerScheduled(undefined as never, { crontab: '* * * * *' })).toThrow(
+      ConfigurationError,
+    );
+    await expect(pawl.debounce(inside, undefined as never)()).rejects.toThrow(ConfigurationError);
+  });
+
   test.each(['x'.repeat(256), 'a\0b', 'a\ud83d'])('under the name %j is an error', (name) => {
     expect(() => pawl.registerWorkflow(async () => 1, { name })).toThrow(ValidationError);
   });

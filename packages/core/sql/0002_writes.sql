@@ -88,17 +88,13 @@ DECLARE
   v_started text[];
 BEGIN
   INSERT INTO pawl.workflow (id, name, status, owner, fence, nonce, version, priority, created_at, updated_at,
-    started_at, wake_at, deadline, timeout_ms, parent_id, forked_from, input, auth_user, auth_roles, attributes,
-    trace_context)
-  SELECT u.id, u.name, 'PENDING',
-    CASE WHEN u.x ? 'detached' THEN NULL ELSE p_executor END,
-    u.fence, u.nonce, u.version, coalesce((u.x ->> 'priority')::integer, 0), v_now, v_now,
-    CASE WHEN u.x ? 'detached' THEN NULL ELSE v_now END,
-    CASE WHEN u.x ? 'detached' THEN v_now END,
+    started_at, deadline, timeout_ms, parent_id, input, auth_user, auth_roles, attributes, trace_context)
+  SELECT u.id, u.name, 'PENDING', p_executor, u.fence, u.nonce, u.version, coalesce((u.x ->> 'priority')::integer, 0),
+    v_now, v_now, v_now,
     CASE WHEN u.x ? 'timeout' THEN v_now + (u.x ->> 'timeout')::float8 * interval '1 millisecond'
          WHEN u.x ? 'deadline' THEN to_timestamp((u.x ->> 'deadline')::float8 / 1000) END,
-    (u.x ->> 'timeout')::float8, u.x ->> 'parent', u.x ->> 'forkedFrom', u.input, u.x ->> 'user', u.x ->> 'roles',
-    u.x -> 'attributes', u.x ->> 'trace'
+    (u.x ->> 'timeout')::float8, u.x ->> 'parent', u.input, u.x ->> 'user', u.x ->> 'roles', u.x -> 'attributes',
+    u.x ->> 'trace'
   FROM (
     SELECT r.*, r.extra::jsonb AS x
     FROM unnest(n_op, n_id, n_nonce, n_fence, n_name, n_version, n_input, n_extra)
@@ -116,15 +112,12 @@ BEGIN
   -- Some ids were there: placeholders become workflows, the rest is answered.
   UPDATE pawl.workflow w
   SET name = u.name, status = 'PENDING', nonce = u.nonce, version = u.version,
-    owner = CASE WHEN u.x ? 'detached' THEN NULL ELSE p_executor END,
-    fence = u.fence,
-    priority = coalesce((u.x ->> 'priority')::integer, 0), created_at = v_now, updated_at = v_now,
-    started_at = CASE WHEN u.x ? 'detached' THEN NULL ELSE v_now END,
-    wake_at = CASE WHEN u.x ? 'detached' THEN v_now END,
+    owner = p_executor, fence = u.fence, priority = coalesce((u.x ->> 'priority')::integer, 0),
+    created_at = v_now, updated_at = v_now, started_at = v_now, wake_at = NULL,
     deadline = CASE WHEN u.x ? 'timeout' THEN v_now + (u.x ->> 'timeout')::float8 * interval '1 millisecond'
                     WHEN u.x ? 'deadline' THEN to_timestamp((u.x ->> 'deadline')::float8 / 1000) END,
-    timeout_ms = (u.x ->> 'timeout')::float8, parent_id = u.x ->> 'parent', forked_from = u.x ->> 'forkedFrom',
-    input = u.input, auth_user = u.x ->> 'user', auth_roles = u.x ->> 'roles', attributes = u.x -> 'attributes',
+    timeout_ms = (u.x ->> 'timeout')::float8, parent_id = u.x ->> 'parent', input = u.input,
+    auth_user = u.x ->> 'user', auth_roles = u.x ->> 'roles', attributes = u.x -> 'attributes',
     trace_context = u.x ->> 'trace'
   FROM (
     SELECT DISTINCT ON (r.id) r.*, r.extra::jsonb AS x

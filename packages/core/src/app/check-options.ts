@@ -2,10 +2,10 @@
 
 import { ConfigurationError } from '../errors/index.ts';
 
-/** `of`: the verb or setting that takes them. */
+/** `of`: the verb or setting that takes them. Undefined are none. */
 export function checkOptions(
   of: string,
-  given: object | undefined,
+  given: object | null | undefined,
   known: Readonly<Record<string, true>>,
 ): void {
   if (given === null || (given !== undefined && typeof given !== 'object'))

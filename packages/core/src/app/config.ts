@@ -100,6 +100,17 @@ const SETTINGS: Record<keyof PawlConfig, true> = {
   queues: true,
 };
 
+export const RETRY_OPTIONS: Record<keyof StepRetryOptions, true> = {
+  retriesAllowed: true,
+  maxAttempts: true,
+  intervalSeconds: true,
+  backoffRate: true,
+  maxIntervalSeconds: true,
+  jitter: true,
+  timeout: true,
+  shouldRetry: true,
+};
+
 export function resolveConfig(config: PawlConfig): ResolvedConfig {
   for (const [key, value] of Object.entries(config)) {
     // A function is the method of an object that holds the settings: `new Pawl(await testDatabase())`.
@@ -121,6 +132,7 @@ export function resolveConfig(config: PawlConfig): ResolvedConfig {
     throw new ConfigurationError(
       `queues must be an array of names, such as ['mail'], not ${JSON.stringify(config.queues)}.`,
     );
+  checkOptions('stepDefaults', config.stepDefaults, RETRY_OPTIONS);
   const { versioning = 'hash' } = config;
   if (versioning !== 'hash' && versioning !== 'patch')
     throw new ConfigurationError(`versioning must be 'hash' or 'patch', not ${JSON.stringify(versioning)}.`);

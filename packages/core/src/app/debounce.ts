@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { checkName, type Duration, toMilliseconds } from '../codec/index.ts';
 import { debounceFromOutside, debounceFromWorkflow } from '../engine/debounce.ts';
 import { ConfigurationError, InStepError } from '../errors/index.ts';
+import { checkOptions } from './check-options.ts';
 import type { PawlCore } from './core.ts';
 import { createHandle, type WorkflowHandle } from './handles.ts';
 import { encodeInput, readRequest } from './workflows.ts';
@@ -42,15 +43,10 @@ export async function debounce<R>(
   return createHandle<R>(core, workflowID);
 }
 
-const OPTIONS = ['key', 'period', 'maxWait'] satisfies (keyof DebounceOptions)[];
+const OPTIONS: Record<keyof DebounceOptions, true> = { key: true, period: true, maxWait: true };
 
 function readOptions(options: DebounceOptions): { key: string; periodMs: number; maxWaitMs: number | null } {
-  for (const name of Object.keys(options)) {
-    if (!(OPTIONS as string[]).includes(name))
-      throw new ConfigurationError(
-        `debounce() has no option "${name}". The options are ${OPTIONS.join(', ')}.`,
-      );
-  }
+  checkOptions('debounce()', options ?? null, OPTIONS);
   const key = checkName(options.key, 'debounce key');
   const periodMs = toMilliseconds(options.period, `period of debounce key "${key}"`);
   if (periodMs === 0)

@@ -13,6 +13,7 @@ import { classifyFault } from '../store/faults.ts';
 import { cancel, forget, fork, resume } from '../store/lifecycle.ts';
 import * as reading from '../store/reading.ts';
 import { encodeAttributes } from './attributes.ts';
+import { checkOptions } from './check-options.ts';
 import type { PawlCore } from './core.ts';
 import { type JsonValue, toStatus, type WorkflowState, type WorkflowStatus } from './status.ts';
 
@@ -53,6 +54,25 @@ export interface WorkflowFilter {
   load?: ('input' | 'output')[];
 }
 
+const FILTER: Record<keyof WorkflowFilter, true> = {
+  workflowIDs: true,
+  idPrefix: true,
+  name: true,
+  status: true,
+  startTime: true,
+  endTime: true,
+  queueName: true,
+  executorID: true,
+  applicationVersion: true,
+  parentWorkflowID: true,
+  authenticatedUser: true,
+  attributes: true,
+  limit: true,
+  cursor: true,
+  sort: true,
+  load: true,
+};
+
 export interface WorkflowList {
   workflows: WorkflowStatus[];
   /** For the next page; absent on the last. */
@@ -74,6 +94,7 @@ export interface StepInfo {
 
 export async function listWorkflows(core: PawlCore, filter: WorkflowFilter = {}): Promise<WorkflowList> {
   const { database } = core.outsideTransaction('listWorkflows');
+  checkOptions('listWorkflows()', filter, FILTER);
   const { limit = 100 } = filter;
   if (!Number.isInteger(limit) || limit < 1 || limit > 10_000) {
     throw new ValidationError(`limit must be a whole number from 1 to 10000, not ${String(limit)}.`);

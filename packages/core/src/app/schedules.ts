@@ -73,12 +73,13 @@ export function registerScheduled(
   workflow: { readonly workflowName: string },
   options: ScheduleOptions,
 ): Schedule {
-  const registration = core.registry.find(workflow.workflowName);
+  const given = workflow as { workflowName?: string } | undefined;
+  const registration = core.registry.find(given?.workflowName ?? '');
   if (registration === undefined)
     throw new ConfigurationError(
       'registerScheduled() takes a workflow of the same Pawl: the one that registerWorkflow() returned.',
     );
-  checkOptions('registerScheduled()', options, SCHEDULE_OPTIONS);
+  checkOptions('registerScheduled()', options ?? null, SCHEDULE_OPTIONS);
   const { crontab, timezone = 'UTC', mode = 'skip-missed' } = options;
   const name = checkName(options.name ?? registration.name, 'schedule name');
   if (core.schedules.has(name))

@@ -31,10 +31,22 @@ import {
 } from '../engine/transactions.ts';
 import { wait, waitKeys } from '../engine/waits.ts';
 import { InStepError, ValidationError } from '../errors/index.ts';
+import { checkOptions } from './check-options.ts';
+import { RETRY_OPTIONS } from './config.ts';
 import type { PawlCore } from './core.ts';
 import { type EventKey, nameOf, type Topic, validate } from './topics.ts';
 import { clientOf, type SqlClientLike } from './sql-client.ts';
 import { withTimeout } from './with-timeout.ts';
+
+const STEP_OPTIONS: Record<keyof StepOptions, true> = {
+  name: true,
+  ...RETRY_OPTIONS,
+};
+const TRANSACTION_OPTIONS: Record<keyof TransactionStepOptions, true> = {
+  name: true,
+  isolationLevel: true,
+  readOnly: true,
+};
 
 export function runStep<R>(
   core: PawlCore,
@@ -51,6 +63,7 @@ export function runStep<R>(
     );
   const { activation, step } = core.scope();
   try {
+    checkOptions('runStep()', options, STEP_OPTIONS);
     if (activation === undefined || step !== undefined)
       return Promise.resolve(fn(step ?? new StepContext(undefined, -1, 1, 1)));
     return runStepOf(core.running('runStep').engine, activation, fn, options);
@@ -64,6 +77,7 @@ export function registerStep<A extends unknown[], R>(
   fn: (...args: A) => Promise<R> | R,
   options: StepOptions | undefined,
 ): (...args: A) => Promise<R> {
+  checkOptions('registerStep()', options, STEP_OPTIONS);
   const named = { ...options, name: options?.name ?? (fn.name || 'step') };
   return (...args) => core.observed(runStep(core, () => fn(...args), named));
 }
@@ -73,6 +87,7 @@ export function registerTransaction<A extends unknown[], R>(
   fn: (tx: SqlClient, ...args: A) => Promise<R>,
   options: TransactionStepOptions | undefined,
 ): (...args: A) => Promise<R> {
+  checkOptions('registerTransaction()', options, TRANSACTION_OPTIONS);
   const named = { ...options, name: options?.name ?? (fn.name || 'step') };
   return (...args) => core.observed(runTransaction(core, (tx) => fn(tx, ...args), named));
 }
@@ -82,6 +97,7 @@ export async function runTransaction<R>(
   fn: (tx: SqlClient) => Promise<R>,
   options: TransactionStepOptions = {},
 ): Promise<R> {
+  checkOptions('runTransaction()', options, TRANSACTION_OPTIONS);
   const { activation, step, inTransaction } = core.scope();
   const runtime = core.running('runTransaction');
   if (inTransaction) throw new InStepError('runTransaction', 'transaction', activation?.workflowID);

@@ -6,6 +6,7 @@ import type { DuplicatePolicy, Registration, WorkflowFunction } from '../engine/
 import { type Scope, takeNextID } from '../engine/scope.ts';
 import {
   startChild,
+  forAnybody,
   startFromOutside,
   startTogether,
   startWithin,
@@ -136,10 +137,9 @@ export async function startWorkflow<A extends unknown[], R>(
     if (queued !== undefined) await queuesStored(core);
     workflowID =
       params.transaction === undefined
-        ? await startFromOutside(engine, request, core.observer)
+        ? await startFromOutside(engine, core.observer ? forAnybody(request) : request)
         : await startWithin(engine, clientOf(params.transaction), request, parent);
   }
-  if (core.observer && queued === undefined) runtime.claimSoon();
   return createHandle<R>(core, workflowID);
 }
 

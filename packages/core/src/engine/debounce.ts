@@ -36,7 +36,7 @@ const underWay = new WeakMap<EngineHost, Map<string, Batch | undefined>>();
  */
 export function debounceFromOutside(host: EngineHost, request: DebounceRequest): Promise<string> {
   const { start: startRequest, key, periodMs, maxWaitMs } = request;
-  const start = startPart(startRequest, randomUUID(), undefined, false);
+  const start = startPart(startRequest, randomUUID(), undefined);
   const event = announce(host, start, undefined, false);
   const call = { start, key, periodMs, maxWaitMs, caller: null, again: false };
   let keys = underWay.get(host);
@@ -102,7 +102,7 @@ export async function debounceFromWorkflow(
   let dueMs: number | undefined;
   const call = async (tx: SqlClient): Promise<string> => {
     if (start === undefined) {
-      start = startPart({ ...request.start, input: await input }, randomUUID(), undefined, false);
+      start = startPart({ ...request.start, input: await input }, randomUUID(), undefined);
       event = announce(host, start, activation, false);
     }
     const written = await debounce(tx, host.database.qualify, {

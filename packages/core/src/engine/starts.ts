@@ -45,11 +45,9 @@ export function startPart(
   request: StartRequest,
   workflowID: string,
   parent: Activation | undefined,
-  detached: boolean,
 ): StartPart {
   const { registration, timeoutMs, auth, queued, priority, attributes } = request;
   const extra: Record<string, unknown> = {};
-  if (detached && queued === undefined) extra.detached = true;
   if (timeoutMs !== undefined && timeoutMs !== null) extra.timeout = timeoutMs;
   else if (timeoutMs === undefined && parent !== undefined && parent.deadline !== null)
     extra.deadline = parent.deadline;
@@ -66,9 +64,9 @@ export function startPart(
     nonce: randomUUID(),
     fence: randomInt(1, FENCES),
     name: registration.name,
-    version: queued !== undefined || detached ? request.version : registration.version,
+    version: queued !== undefined ? request.version : registration.version,
     input: request.input,
-    chosen: request.workflowID !== undefined || detached,
+    chosen: request.workflowID !== undefined,
     extra: plain ? null : JSON.stringify(extra),
     ...(queued !== undefined && { queued }),
   };
@@ -123,11 +121,10 @@ function activate(
   host.run(activation, request.input, { start: event, trace: event?.trace });
 }
 
-/** A start from outside. Resolves once it is durable, or with what the policy says of the one that was there.
- *  `detached`: some other process runs it. */
-export function startFromOutside(host: EngineHost, request: StartRequest, detached = false): Promise<string> {
-  const start = startPart(request, request.workflowID ?? randomUUID(), undefined, detached);
-  const here = !detached && start.queued === undefined;
+/** A start from outside. Resolves once it is durable, or with what the policy says of the one that was there. */
+export function startFromOutside(host: EngineHost, request: StartRequest): Promise<string> {
+  const start = startPart(request, request.workflowID ?? randomUUID(), undefined);
+  const here = start.queued === undefined;
   const event = announce(host, start, undefined, here);
   return new Promise((resolve, reject) => {
     const failed = (error: unknown): void => {
@@ -160,11 +157,12 @@ export async function startWithin(
   request: StartRequest,
   parent: Activation | undefined,
 ): Promise<string> {
-  const start = startPart(request, request.workflowID ?? randomUUID(), parent, true);
+  const start = startPart(forAnybody(request), request.workflowID ?? randomUUID(), parent);
   // Its caller is the code around it, be it a step.
   const event = announce(host, start, undefined, false);
   try {
-    const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [{ start }]);
+    const options = { hint: hintOf(start.queued) };
+    const { answers } = await flushWithin(tx, host.database.qualify, host.executor, [{ start }], options);
     if (answers[0] !== undefined) judgeDuplicate(host, request, start, answers[0]);
     announced(host, event, outcomeOf(answers[0]));
   } catch (error) {
@@ -174,7 +172,6 @@ export async function startWithin(
   return start.workflowID;
 }
 
-const CHUNK = 1000;
 /** Whoever comes first. */
 export const ANYBODY: QueuedPart = {
   queue: null,
@@ -184,15 +181,23 @@ export const ANYBODY: QueuedPart = {
   delayMs: null,
 };
 
+/** It is not begun here, be it in a queue or not. */
+export function forAnybody(request: StartRequest): StartRequest {
+  return { ...request, queued: request.queued ?? { ...ANYBODY, priority: request.priority ?? null } };
+}
+
+/** What peers are told of it once it is there; of what is delayed they know when it is due. */
+function hintOf(queued: QueuedPart | undefined): 'r' | 'q' | undefined {
+  if (queued === undefined || queued.delayMs !== null) return undefined;
+  return queued.queue === null ? 'r' : 'q';
+}
+
+const CHUNK = 1000;
+
 /** Many starts from outside in one transaction: all are durable, or none. Whoever serves them claims them. */
 export async function startTogether(host: EngineHost, requests: readonly StartRequest[]): Promise<string[]> {
   const starts = requests.map((request) =>
-    startPart(
-      { ...request, queued: request.queued ?? ANYBODY },
-      request.workflowID ?? randomUUID(),
-      undefined,
-      false,
-    ),
+    startPart(forAnybody(request), request.workflowID ?? randomUUID(), undefined),
   );
   const events = starts.map((start) => announce(host, start, undefined, false));
   const write = (): Promise<void> =>
@@ -300,7 +305,7 @@ export function startChild(
     };
     const write = (input: string | null) => {
       request.input = input;
-      const start = startPart(request, childID, parent, false);
+      const start = startPart(request, childID, parent);
       const event = announce(host, start, parent, start.queued === undefined);
       record(host, {
         activation: parent,

@@ -79,6 +79,12 @@ function policyOf(options: StepRetryOptions, defaults: StepRetryOptions, name: s
 }
 
 const NO_OPTIONS: StepOptions = {};
+
+function onlyNamed(options: StepOptions): boolean {
+  for (const key in options) if (key !== 'name') return false;
+  return true;
+}
+
 const checkedNames = new Set<string>();
 
 export function stepName(fn: { name: string }, options: { name?: string }): string {
@@ -105,7 +111,7 @@ export function runStep<R>(
   try {
     name = stepName(fn, options);
     policy =
-      options === NO_OPTIONS && host.stepDefaults === NO_OPTIONS
+      onlyNamed(options) && onlyNamed(host.stepDefaults)
         ? ONCE
         : policyOf(options, host.stepDefaults, name);
   } catch (error) {

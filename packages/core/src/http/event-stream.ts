@@ -82,11 +82,17 @@ function endID(feed: Feed, after: number): string {
 
 /**
  * Where a stream goes on: the header of a reconnecting EventSource, or the query parameter `lastEventId` for a client
- * that cannot set it; in a stream also `offset`, the first value that it wants. What is none of ours begins at the beginning.
+ * that cannot set it; an id that is none of ours begins at the beginning. In a stream also `offset`, the first value that
+ * it wants: undefined if that is none.
  */
-export function cursorOf(feed: Feed, header: string | undefined, query: URLSearchParams): Cursor {
-  const offset = feed === 'stream' ? /^\d{1,9}$/.exec(query.get('offset') ?? '')?.[0] : undefined;
-  const start = { after: offset === undefined ? BEFORE[feed] : Number(offset) - 1, end: false };
+export function cursorOf(
+  feed: Feed,
+  header: string | undefined,
+  query: URLSearchParams,
+): Cursor | undefined {
+  const offsets = feed === 'stream' ? query.getAll('offset') : [];
+  if (offsets.length > 1 || offsets.some((offset) => !/^\d{1,9}$/.test(offset))) return undefined;
+  const start = { after: offsets[0] === undefined ? BEFORE[feed] : Number(offsets[0]) - 1, end: false };
   const given = /^(end-)?(\d{1,9})$/.exec(header ?? query.get('lastEventId') ?? '');
   if (given === null) return start;
   const [, end, number] = given;

@@ -20,6 +20,7 @@ export type ProblemCode =
   | 'body-unavailable'
   | 'body-not-json'
   | 'wait-invalid'
+  | 'offset-invalid'
   | 'database-unavailable'
   | 'workflow-failed'
   | 'workflow-cancelled'
@@ -48,6 +49,7 @@ const TITLES: Record<ProblemCode, string> = {
   'body-too-large': 'The body is too large',
   'body-not-json': 'The body is not JSON',
   'wait-invalid': 'The time to wait is not valid',
+  'offset-invalid': 'The offset is not valid',
   'body-unavailable': 'The body was consumed before it could be read',
   'database-unavailable': 'The database is not available',
   'workflow-failed': 'The workflow failed',

@@ -188,7 +188,12 @@ export function workflowRoutes<Req>(
   ): Promise<Reply> {
     const query = new URLSearchParams(splitTarget(exchange.originalUrl).query);
     const lastID = exchange.incoming.headers['last-event-id'] as string | undefined;
-    const { after, end } = cursorOf(feed, lastID, query);
+    const cursor = cursorOf(feed, lastID, query);
+    if (cursor === undefined) {
+      const detail = '?offset= takes the number of the first value that you want, counted from 0, as ?offset=12.';
+      return http.problem(exchange, { status: 400, code: 'offset-invalid', detail });
+    }
+    const { after, end } = cursor;
     if (end) {
       // The client has seen the end. This status keeps an EventSource from connecting again, for ever.
       const page = await pageOf(pawl, { feed, workflowID, key, after });

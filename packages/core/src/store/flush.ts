@@ -92,17 +92,20 @@ const COMMIT_SOON = `set_config('idle_in_transaction_session_timeout', '5s', tru
 
 /**
  * The same inside a transaction that somebody else commits, on a client that sends texts as they are. `last`: nothing
- * comes between this call and COMMIT.
+ * comes between this call and COMMIT. `hint`: what to tell all processes after it.
  */
 export async function flushWithin(
   tx: Pick<Queryable, 'query'>,
   qualify: (text: string) => string,
   executor: number,
   operations: readonly Operation[],
-  { last = false }: { last?: boolean } = {},
+  { last = false, hint }: { last?: boolean; hint?: 'r' | 'q' | undefined } = {},
 ): Promise<FlushResult> {
   const { text, params } = encode(executor, operations, true);
-  const sent = last ? text.replace('$2::text::boolean', (careful) => `${careful} AND ${COMMIT_SOON}`) : text;
+  let also = '';
+  if (last) also += ` AND ${COMMIT_SOON}`;
+  if (hint !== undefined) also += ` AND pawl.hint('${hint}')`;
+  const sent = text.replace('$2::text::boolean', (careful) => careful + also);
   const { rows } = await tx.query<Record<string, string | number | null>>(qualify(sent), params);
   const texts = rows.map((row): TextRow =>
     ['op', 'outcome', 'output', 'error', 'detail', 'at'].map((column) => {

@@ -48,7 +48,7 @@ export interface StartPart {
   input: string | null;
   /** The caller chose the id, so somebody may have it. */
   chosen: boolean;
-  /** JSON with detached, timeout, deadline, parent, priority, user, roles, attributes. */
+  /** JSON with timeout, deadline, parent, priority, user, roles, attributes. */
   extra: string | null;
   /** It is not begun by who starts it: somebody claims it. */
   queued?: QueuedPart;
