@@ -76,7 +76,14 @@ describeOnEach('streams of values', (app: AppUnderTest) => {
     expect(await from({}, '?offset=99')).toEqual([{ ...all[4], id: 'end-99' }]);
     for (const strange of ['-1', 'x', '', '1.5', '99999999999999'])
       expect(await from({ 'Last-Event-ID': strange }, '')).toEqual(all);
-    for (const wrong of ['offset=-1', 'offset=x', 'offset=', 'offset=1.5', 'offset=1234567890', 'offset=1&offset=2']) {
+    for (const wrong of [
+      'offset=-1',
+      'offset=x',
+      'offset=',
+      'offset=1.5',
+      'offset=1234567890',
+      'offset=1&offset=2',
+    ]) {
       const refused = await ask(portOf(app.server), `${pathOf(id)}?${wrong}`);
       expect([wrong, refused.status]).toEqual([wrong, 400]);
       expect(JSON.parse(refused.text)).toMatchObject({ code: 'offset-invalid' });

@@ -50,15 +50,17 @@ function loseAnswers(of: string, times: number): { restore: () => void; lost: ()
   const query = prototype.query;
   let lost = 0;
   prototype.query = function (...args) {
-    const [config] = args;
-    const text = typeof config === 'string' ? config : (config as { text?: string } | undefined)?.text;
-    const sent = query.apply(this, args);
-    if (lost >= times || text?.includes(of) !== true || !(sent instanceof Promise)) return sent;
-    lost++;
-    return sent.then(() => {
-      (this as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
-      throw Object.assign(new Error('the answer was lost'), { code: 'ECONNRESET' });
-    });
+    const [config] = args as [{ text?: string; callback?: (error: unknown, rows: unknown) => void }];
+    if (lost < times && config.text?.includes(of) === true && config.callback !== undefined) {
+      lost++;
+      const { callback } = config;
+      const { stream } = (this as unknown as { connection: { stream: { destroy(): void } } }).connection;
+      config.callback = (error, rows) => {
+        stream.destroy();
+        callback(error ?? Object.assign(new Error('the answer was lost'), { code: 'ECONNRESET' }), rows);
+      };
+    }
+    return query.apply(this, args);
   };
   return { restore: () => void (prototype.query = query), lost: () => lost };
 }

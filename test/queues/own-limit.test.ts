@@ -52,7 +52,9 @@ test('a queue of which hundreds wake up at once keeps to the limit of the proces
   const parked = `SELECT count(*)::int FROM pawl.workflow WHERE status = 'PENDING' AND owner IS NULL`;
   const client = new pg.Client({ connectionString: database.url });
   await client.connect();
-  await expect.poll(async () => (await client.query(parked)).rows[0], { interval: 10 }).toEqual({ count: 215 });
+  await expect
+    .poll(async () => (await client.query(parked)).rows[0], { interval: 10 })
+    .toEqual({ count: 215 });
   await client.end();
   pawl.registerQueue('sleepers', { workerConcurrency: 2 });
   await pawl.startWorkflow(signal, { workflowID: 'signal' })();

@@ -1,6 +1,7 @@
 // Claiming and handing over: who may take what, with which journal; and that whoever had it before writes no more.
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { afterAll, beforeEach, expect, test } from 'vitest';
+import { ANYBODY } from '../../packages/core/src/engine/starts.ts';
 import { release } from '../../packages/core/src/store/executors.ts';
 import { block, cancel, claim, type ClaimOptions, resume } from '../../packages/core/src/store/lifecycle.ts';
 import { listExecutors, listWorkflows } from '../../packages/core/src/store/reading.ts';
@@ -28,7 +29,7 @@ describeEachDriver('a claim', { pooler: true }, (driver) => {
   const ids = async (claimed: ReturnType<typeof take>) =>
     (await claimed).map(({ workflowID }) => workflowID).sort();
   const detached = (id: string, part: object = {}) =>
-    start(id, { extra: '{"detached":true}', version: null, chosen: true, ...part });
+    start(id, { queued: ANYBODY, version: null, chosen: true, ...part });
 
   test('takes what nobody runs and is due, with its input; the fence rises', async () => {
     await store.write([detached('a', { input: '["a"]' }), detached('b'), start('mine')]);
@@ -156,7 +157,9 @@ describeEachDriver('a claim', { pooler: true }, (driver) => {
   });
 
   test('lists as it is told, with what a claim made of it', async () => {
-    await store.write([detached('a', { extra: '{"detached":true,"attributes":{"n":1},"priority":4}' })]);
+    await store.write([
+      detached('a', { extra: '{"attributes":{"n":1}}', queued: { ...ANYBODY, priority: 4 } }),
+    ]);
     const [row] = await listWorkflows(store.database, { limit: 10, descending: false, load: ['input'] });
     expect(row).toMatchObject({
       id: 'a',

@@ -1,6 +1,7 @@
 // What no living process serves: found among what is due, blocked with the reason, and free again for who serves it.
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { afterAll, beforeEach, expect, test } from 'vitest';
+import { ANYBODY } from '../../packages/core/src/engine/starts.ts';
 import { registerExecutor, retire, strand, tick } from '../../packages/core/src/store/executors.ts';
 import { block, cancel, claim, resume, type Served } from '../../packages/core/src/store/lifecycle.ts';
 import { openStore, start, type Store } from './open-store.ts';
@@ -34,7 +35,7 @@ describeEachDriver('stranded workflows', { pooler: true }, (driver) => {
     });
   /** Not run by anybody, due since so many seconds; negative: not yet. */
   const due = async (id: string, version: string | null, seconds = 10, name = 'name') => {
-    await store.write([start(id, { extra: '{"detached":true}', name, version, chosen: true })]);
+    await store.write([start(id, { queued: ANYBODY, name, version, chosen: true })]);
     await store.rows(
       `UPDATE pawl.workflow SET wake_at = pawl.clock() - $2::float8 * interval '1 second' WHERE id = $1`,
       [id, seconds],

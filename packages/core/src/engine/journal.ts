@@ -145,7 +145,8 @@ export function createJournal(options: JournalOptions): Journal {
 
   const send = async (lane: Lane, operations: readonly JournalOperation[]): Promise<void> => {
     const fresh = operations.filter((operation) => !joinAside(operation));
-    const batch = await withoutHeld(lane, fresh, (operation) => wasAside.has(operation));
+    const inDoubt = (operation: JournalOperation): boolean => wasAside.has(operation);
+    const batch = fresh.some(inDoubt) ? await withoutHeld(lane, fresh, inDoubt) : fresh;
     const watched = events.has('journal.flushing') || events.has('journal.flushed');
     const entries = watched ? batch.map(describe) : [];
     let impatient = false;

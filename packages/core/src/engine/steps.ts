@@ -111,9 +111,7 @@ export function runStep<R>(
   try {
     name = stepName(fn, options);
     policy =
-      onlyNamed(options) && onlyNamed(host.stepDefaults)
-        ? ONCE
-        : policyOf(options, host.stepDefaults, name);
+      onlyNamed(options) && onlyNamed(host.stepDefaults) ? ONCE : policyOf(options, host.stepDefaults, name);
   } catch (error) {
     return Promise.reject(error);
   }

@@ -85,11 +85,7 @@ function endID(feed: Feed, after: number): string {
  * that cannot set it; an id that is none of ours begins at the beginning. In a stream also `offset`, the first value that
  * it wants: undefined if that is none.
  */
-export function cursorOf(
-  feed: Feed,
-  header: string | undefined,
-  query: URLSearchParams,
-): Cursor | undefined {
+export function cursorOf(feed: Feed, header: string | undefined, query: URLSearchParams): Cursor | undefined {
   const offsets = feed === 'stream' ? query.getAll('offset') : [];
   if (offsets.length > 1 || offsets.some((offset) => !/^\d{1,9}$/.test(offset))) return undefined;
   const start = { after: offsets[0] === undefined ? BEFORE[feed] : Number(offsets[0]) - 1, end: false };

@@ -190,7 +190,8 @@ export function workflowRoutes<Req>(
     const lastID = exchange.incoming.headers['last-event-id'] as string | undefined;
     const cursor = cursorOf(feed, lastID, query);
     if (cursor === undefined) {
-      const detail = '?offset= takes the number of the first value that you want, counted from 0, as ?offset=12.';
+      const detail =
+        '?offset= takes the number of the first value that you want, counted from 0, as ?offset=12.';
       return http.problem(exchange, { status: 400, code: 'offset-invalid', detail });
     }
     const { after, end } = cursor;

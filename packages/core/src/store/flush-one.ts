@@ -12,22 +12,22 @@ const END = `SELECT pawl.flush_one_end($1::text, $2::text::int, $3::text, $4::te
 
 export type OneAnswer = 'written' | 'fired' | 'refused';
 
-/** 'refused': nothing is written, the general flush has something to say. */
-export async function flushOne(lane: Lane, executor: number, operation: Operation): Promise<OneAnswer> {
+/** undefined: it is none of these. 'refused': nothing is written, the general flush has something to say. */
+export function flushOne(lane: Lane, executor: number, operation: Operation): Promise<OneAnswer> | undefined {
   const { fenced, start, step, end } = operation;
   const { event, entry, message, wait, park, hook } = operation;
-  if (event || entry || message || wait || park || hook) return 'refused';
+  if (event || entry || message || wait || park || hook) return undefined;
   if (start !== undefined) {
-    if (fenced !== undefined || start.extra !== null || start.queued !== undefined) return 'refused';
+    if (fenced !== undefined || start.extra !== null || start.queued !== undefined) return undefined;
     const { workflowID, nonce, fence, name, version, input, trace } = start;
     const params = [String(executor), workflowID, nonce, String(fence), name, version, input];
     if (trace === undefined) return call(lane, START, params);
     return call(lane, TRACED_START, [...params, trace]);
   }
-  if (fenced === undefined) return 'refused';
+  if (fenced === undefined) return undefined;
   const { workflowID, fence, stepID, seq } = fenced;
   if (step !== undefined) {
-    if (seq === null || step.childID !== null || step.outcome !== null) return 'refused';
+    if (seq === null || step.childID !== null || step.outcome !== null) return undefined;
     return call(lane, STEP, [
       workflowID,
       String(fence),
@@ -44,10 +44,9 @@ export async function flushOne(lane: Lane, executor: number, operation: Operatio
   }
   if (end !== undefined)
     return call(lane, END, [workflowID, String(fence), end.status, end.output, end.error]);
-  return 'refused';
+  return undefined;
 }
 
-async function call(lane: Lane, text: string, params: (string | null)[]): Promise<OneAnswer> {
-  const rows = await lane.call(text, params);
-  return rows[0]?.[0] as OneAnswer;
+function call(lane: Lane, text: string, params: (string | null)[]): Promise<OneAnswer> {
+  return lane.call(text, params).then((rows) => rows[0]?.[0] as OneAnswer);
 }

@@ -75,7 +75,7 @@ export async function flush(
   const careful = options.careful === true || operations.some(needsCare);
   if (!careful && operations.length === 1) {
     const one = await flushOne(lane, executor, operations[0] as Operation);
-    if (one !== 'refused') return { ...decode([], 1), fired: one === 'fired' };
+    if (one !== undefined && one !== 'refused') return { ...decode([], 1), fired: one === 'fired' };
   }
   try {
     const { text, params } = encode(executor, operations, careful);

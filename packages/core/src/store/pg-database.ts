@@ -11,14 +11,14 @@ import type {
   Queryable,
   QueryResult,
   Row,
-  TextRow,
   TransactionOptions,
 } from './database.ts';
 import { abortedError, CommitUnknownError, ConnectionLostError } from './database.ts';
 import { classifyFault, errorCode } from './faults.ts';
 import { CLOSE_MS, destroyClient, endClient } from './pg-end.ts';
+import { createPgLane } from './pg-lane.ts';
 import { listenOnPostgres } from './pg-listener.ts';
-import { asOneTransaction, createSessionTest, SESSION_SETTINGS } from './pg-session.ts';
+import { createSessionTest, SESSION_SETTINGS } from './pg-session.ts';
 import { createQualifier } from './schema-name.ts';
 import { unavailable } from './unavailable.ts';
 
@@ -28,11 +28,6 @@ export interface PgDatabaseOptions {
   poolSize: number;
   applicationName: string;
 }
-
-/** No honest call of ours takes so long (lock_timeout is 2 s): the connection is dead and does not know it. */
-const SILENCE_MS = 20_000;
-
-const RAW_TYPES = { getTypeParser: () => (value: unknown) => value } as unknown as pg.CustomTypesConfig;
 
 export function openPgDatabase(options: PgDatabaseOptions): Database {
   const { connection } = options;
@@ -47,6 +42,8 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
   const clientConfig = (): pg.ClientConfig => ({
     ...(pool.options as pg.ClientConfig),
     keepAlive: true,
+    // It refuses query classes.
+    pipeline: false,
     connectionTimeoutMillis: 3000,
   });
   const qualify = createQualifier(options.schema);
@@ -205,83 +202,29 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
   }
 
   function createLane(name: string): Lane {
-    let client: pg.Client | undefined;
-    let connecting: Promise<pg.Client> | undefined;
-    let closed = false;
-    const connect = async (): Promise<pg.Client> => {
-      const fresh = new pg.Client({
-        ...clientConfig(),
-        application_name: `${options.applicationName} ${name}`,
-      });
-      fresh.on('error', () => {
-        if (client === fresh) client = undefined;
-      });
-      fresh.on('end', () => {
-        if (client === fresh) client = undefined;
-      });
-      try {
-        await fresh.connect();
-        if (await testSession(fresh)) await fresh.query(SESSION_SETTINGS);
-      } catch (error) {
-        void endClient(fresh);
-        throw error;
-      }
-      if (closed) await endClient(fresh);
-      else client = fresh;
-      return fresh;
-    };
-    const send = async (text: string, params: readonly unknown[]): Promise<TextRow[]> => {
-      const live = client ?? (await (connecting ??= connect().finally(() => (connecting = undefined))));
-      database.onStatement?.(text);
-      const silence = setTimeout(() => destroyClient(live, 'the server did not answer'), SILENCE_MS);
-      try {
-        const query = database.pooled
-          ? { text: asOneTransaction(text, params, qualify) }
-          : { name: statementName(text), text: qualify(text), values: params as unknown[] };
-        const answer: pg.QueryArrayResult | pg.QueryArrayResult[] = await live.query({
-          ...query,
-          rowMode: 'array',
-          types: RAW_TYPES,
+    return createPgLane({
+      connect: async () => {
+        const client = new pg.Client({
+          ...clientConfig(),
+          application_name: `${options.applicationName} ${name}`,
         });
-        const result = Array.isArray(answer) ? answer.at(-1) : answer;
-        return (result?.rows ?? []) as TextRow[];
-      } catch (error) {
-        if (client === live && classifyFault(error) === 'connection') {
-          client = undefined;
-          void endClient(live);
+        client.on('error', () => {});
+        try {
+          await client.connect();
+          if (await testSession(client)) await client.query(SESSION_SETTINGS);
+        } catch (error) {
+          void endClient(client);
+          throw error;
         }
-        throw error;
-      } finally {
-        clearTimeout(silence);
-      }
-    };
-    let last: Promise<unknown> = Promise.resolve();
-    return {
-      // In our own queue: a client of `pg` takes one query at a time.
-      call: (text, params) => {
-        const answer = last.then(() => send(text, params));
-        last = answer.catch(() => {});
-        return answer;
+        return client;
       },
-      close: async () => {
-        closed = true;
-        const left = client ?? (await connecting?.catch(() => undefined));
-        client = undefined;
-        if (left !== undefined) await endClient(left);
-      },
-    };
+      pooled: () => database.pooled,
+      qualify,
+      onStatement: (text) => database.onStatement?.(text),
+    });
   }
 
   return database;
-}
-
-const statementNames = new Map<string, string>();
-
-/** Prepared once per connection. Postgres takes names of up to 63 bytes, so a text is named by a number. */
-function statementName(text: string): string {
-  let name = statementNames.get(text);
-  if (name === undefined) statementNames.set(text, (name = `pawl_${statementNames.size + 1}`));
-  return name;
 }
 
 /** A request that met no database says so; what it was about is in the cause. */
