@@ -2,10 +2,16 @@
 
 type Query = (text: string) => Promise<{ rows: unknown[] }>;
 
-/** Copies workflow `from` with its steps `count` times, as `{prefix}-1`, `{prefix}-2` and so on. */
+/** Copies workflow `from` with its steps `count` times, as `{prefix}-1`, `{prefix}-2` and so on, or as `idOf` says in SQL. */
 export async function copyWorkflow(
   query: Query,
-  { schema = 'pawl', from, prefix, count }: { schema?: string; from: string; prefix: string; count: number },
+  {
+    schema = 'pawl',
+    from,
+    prefix,
+    idOf = `'${prefix}-' || n`,
+    count,
+  }: { schema?: string; from: string; prefix?: string; idOf?: string; count: number },
 ): Promise<void> {
   const copy = async (table: string, id: string) => {
     const { rows } = await query(
@@ -15,7 +21,7 @@ export async function copyWorkflow(
     const names = (rows as { name: string }[]).map(({ name }) => name);
     const values = names.map((name) =>
       name === id || name === 'nonce'
-        ? `'${prefix}-' || n`
+        ? idOf
         : name === 'position'
           ? 't.position + n'
           : `t.${name}`,

@@ -3,8 +3,12 @@ import { Pawl } from '@pawl/core';
 import { withClient } from '../database.ts';
 import type { WorkflowApp } from './workflow-app.ts';
 
-export async function launchPawl(databaseUrl: string): Promise<WorkflowApp> {
-  const pawl = new Pawl({ name: 'bench', database: databaseUrl, logger: quietLogger });
+export async function launchPawl(
+  databaseUrl: string,
+  { schema = 'pawl', embedded }: { schema?: string; embedded?: { dataDir: string } } = {},
+): Promise<WorkflowApp> {
+  const database = embedded ?? databaseUrl;
+  const pawl = new Pawl({ name: 'bench', database, schema, logger: quietLogger });
   const count = pawl.registerWorkflow(
     async (seed: number, steps: number) => {
       let total = seed;
@@ -25,8 +29,8 @@ export async function launchPawl(databaseUrl: string): Promise<WorkflowApp> {
     durable: () =>
       withClient(databaseUrl, async (client) => {
         const { rows } = await client.query<{ workflows: number; steps: number }>(
-          `select (select count(*)::int from pawl.workflow where status = 'SUCCESS') as workflows,
-                  (select count(*)::int from pawl.step where completed_at is not null) as steps`,
+          `select (select count(*)::int from ${schema}.workflow where status = 'SUCCESS') as workflows,
+                  (select count(*)::int from ${schema}.step where completed_at is not null) as steps`,
         );
         return rows[0] ?? { workflows: 0, steps: 0 };
       }),

@@ -14,24 +14,29 @@ interface CountingLoad {
 export async function countingTurn(
   contender: Contender,
   turn: Turn,
-  { steps, concurrency, count }: CountingLoad,
+  load: CountingLoad,
 ): Promise<Figures> {
   const app = await launch(contender, turn.databaseUrl);
   try {
-    const figures = await measure(
-      { ...turn, concurrency, unitsPerRun: count === 'steps' ? steps : 1 },
-      async (seed) => {
-        const value = await app.count(seed, steps);
-        if (value !== expectedCount(seed, steps)) {
-          throw new Error(`A workflow returned ${value}, expected ${expectedCount(seed, steps)}.`);
-        }
-      },
-    );
-    checkRows(await app.durable(), figures['totalRuns'] ?? 0, steps);
+    const figures = await measureCounting(app, turn, load);
+    checkRows(await app.durable(), figures['totalRuns'] ?? 0, load.steps);
     return figures;
   } finally {
     await app.close();
   }
+}
+
+/** Checks every value; what the database holds in the end is up to the caller. */
+export function measureCounting(
+  app: Pick<WorkflowApp, 'count'>,
+  turn: Turn,
+  { steps, concurrency, count }: CountingLoad,
+): Promise<Figures> {
+  return measure({ ...turn, concurrency, unitsPerRun: count === 'steps' ? steps : 1 }, async (seed) => {
+    const value = await app.count(seed, steps);
+    if (value !== expectedCount(seed, steps))
+      throw new Error(`A workflow returned ${value}, expected ${expectedCount(seed, steps)}.`);
+  });
 }
 
 /** The floor of the concurrent scenarios: two connections, each with half of the workflows in one group. */

@@ -8,7 +8,10 @@ import { b5 } from './b5.ts';
 import { b6 } from './b6.ts';
 import { b7 } from './b7.ts';
 import { b8 } from './b8.ts';
+import { b9 } from './b9.ts';
 import { b10 } from './b10.ts';
 import { b11 } from './b11.ts';
+import { b12 } from './b12.ts';
+import { b13 } from './b13.ts';
 
-export const scenarios: readonly Scenario[] = [b1, b2, b3, b4, b5, ...b6, ...b7, b8, b10, ...b11];
+export const scenarios: readonly Scenario[] = [b1, b2, b3, b4, b5, ...b6, ...b7, b8, b9, b10, ...b11, ...b12, b13];
