@@ -9,6 +9,7 @@ import {
 } from '@pawl/core';
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { internals } from '../../packages/core/src/app/internals.ts';
 
 describeEachDriver('a transaction', (driver) => {
   let pawl: Pawl;
@@ -47,6 +48,31 @@ describeEachDriver('a transaction', (driver) => {
     await expect(starting(true)).rejects.toThrow(RangeError);
     expect(await pawl.getWorkflowStatus('started-true')).toBeNull();
     expect(await rows()).toEqual([1]);
+  });
+
+  test('begins with the commit what it started, and does not leave it to the next tick', async () => {
+    let seen: string[] = [];
+    const mine = driver.create();
+    internals(mine).events.on('statement', ({ text }) => seen.push(text));
+    const child = mine.registerWorkflow(async () => {}, { name: 'child' });
+    await mine.launch();
+    const byItself = async (): Promise<boolean> => {
+      const id = await driver.transaction(async (tx) => {
+        const handle = await mine.startWorkflow(child, { transaction: tx })();
+        seen = [];
+        return handle.workflowID;
+      });
+      await mine.retrieveWorkflow(id).getResult();
+      const claimed = seen.findIndex((text) => /\bclaim\(/.test(text));
+      expect(claimed).toBeGreaterThanOrEqual(0);
+      return !seen.slice(0, claimed).some((text) => /\btick\(/.test(text));
+    };
+    // The launch claims what it finds.
+    await byItself();
+    // A tick may come in between by chance, but not every time.
+    let without = 0;
+    for (let i = 0; i < 5 && without === 0; i++) if (await byItself()) without++;
+    expect(without).toBe(1);
   });
 
   test('of a workflow itself, in none of its steps, starts nothing', async () => {

@@ -122,10 +122,20 @@ export function openPGliteDatabase(options: PGliteDatabaseOptions): Database {
         database.onStatement?.('COMMIT');
         return value;
       }) as Promise<Awaited<ReturnType<typeof body>>>,
-    // One process: what would be a hint is a call in memory.
-    listen: async (listenOptions): Promise<Listener> => {
-      await listenOptions.onConnect({ query: (text, params) => on(db(), text, params) });
-      return { connection: undefined, notify: () => {}, close: async () => {} };
+    // One process: what would be a hint is a call in memory, but for what a commit of the caller's tells.
+    listen: async ({ channels, onConnect, onMessage }): Promise<Listener> => {
+      const stops: (() => Promise<void>)[] = [];
+      for (const channel of channels)
+        stops.push(await db().listen(`"${channel}"`, (payload) => onMessage(channel, payload)));
+      await onConnect({ query: (text, params) => on(db(), text, params) });
+      return {
+        connection: undefined,
+        notify: () => {},
+        close: async () => {
+          // A database of the caller's may be closed by now.
+          for (const stop of stops) await stop().catch(() => {});
+        },
+      };
     },
   };
   return database;
