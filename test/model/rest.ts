@@ -87,9 +87,11 @@ async function work(schedule: Schedule, process: Process): Promise<void> {
       await schedule.through(dispatchTask(process, 100));
       await checkLimit(schedule.eye);
     }
-    if (process.ready) await schedule.through(process.claim(false));
+    // One that it gives up fires who waits for it, which the next tick passes on.
+    const claims = process.ready;
+    if (claims) await schedule.through(process.claim(false));
     let offers = process.offers();
-    if (offers.length === 0 && process.again.length === 0 && !process.ready) return;
+    if (offers.length === 0 && process.again.length === 0 && !process.ready && !claims) return;
     while (offers.length > 0 || process.again.length > 0) {
       await schedule.through(process.again.length > 0 ? process.flushAgain() : process.flush(offers));
       await follow(schedule, process);
