@@ -192,6 +192,34 @@ describeEachDriver('queues', (driver) => {
     expect(await fork.getResult()).toEqual(['one', 'two', 'three', 'UnknownQueueError']);
   });
 
+  test('a large batch, some of whose ids are taken or waited for, starts the others in order, and itself once', async () => {
+    const pawl = driver.create();
+    const { note, ran } = workflows(pawl);
+    pawl.registerQueue('single', { concurrency: 1 });
+    await pawl.launch();
+    await pawl.pauseQueue('single');
+    const listen = pawl.registerWorkflow(async () => pawl.recv('word', 600), { name: 'listen' });
+    const taken = [3, 17];
+    for (const n of taken) await pawl.startWorkflow(note, { queueName: 'single', workflowID: `n-${n}` })(n);
+    await pawl.send('n-40', 'kept', 'word', { onMissing: 'park' });
+    const batch = Array.from({ length: 41 }, (_, n) => ({
+      workflow: n === 40 ? listen : note,
+      args: n === 40 ? [] : [n],
+      queueName: 'single',
+      workflowID: `n-${n}`,
+    }));
+    const handles = await pawl.startWorkflows(batch);
+    await pawl.startWorkflows(batch);
+    await expect(
+      pawl.startWorkflows([...batch.slice(0, 20), { workflow: note, queueName: 'nowhere' }]),
+    ).rejects.toThrow(UnknownQueueError);
+    expect((await pawl.listWorkflows()).workflows).toHaveLength(41);
+    await pawl.resumeQueue('single');
+    expect(await pawl.waitAll(handles)).toEqual([...Array.from({ length: 40 }, (_, n) => n), 'kept']);
+    const others = Array.from({ length: 40 }, (_, n) => n).filter((n) => !taken.includes(n));
+    expect(ran).toEqual([...taken, ...others]);
+  });
+
   test('a cancelled one leaves its queue; a resumed one passes it by', async () => {
     const pawl = driver.create();
     const { note, hold, open } = workflows(pawl);

@@ -82,7 +82,7 @@ test('what a lost claim took runs after all, within the limits', async () => {
 });
 
 test('a lost start in a queue is sent again and recognizes itself', async () => {
-  const { restore, lost } = loseAnswers('.flush(', 1);
+  const { restore, lost } = loseAnswers('.flush_one_enqueue(', 1);
   try {
     const handle = await pawl.startWorkflow('job', { queueName: 'q', deduplicationID: 'one' })(1);
     await handle.getResult();

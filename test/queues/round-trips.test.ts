@@ -48,7 +48,7 @@ describe('round trips of queues', { retry: 3 }, () => {
 
   test('a start in a queue takes 1, and the look whether it may begin 1', async () => {
     const all = await sent(() => pawl.startWorkflow('job', { queueName: 'stopped' })(1));
-    expect(all).toEqual(['flush', 'dispatch']);
+    expect(all).toEqual(['flush_one_enqueue', 'dispatch']);
   });
 
   test.each(['plain', 'limited'])(
@@ -59,7 +59,7 @@ describe('round trips of queues', { retry: 3 }, () => {
         await handle.getResult();
       });
       // Who waits is told in memory; the last is for the slot that is free again.
-      expect(all).toEqual(['flush', 'dispatch', 'flush_one_end', 'dispatch']);
+      expect(all).toEqual(['flush_one_enqueue', 'dispatch', 'flush_one_end', 'dispatch']);
     },
   );
 

@@ -75,7 +75,7 @@ export async function flush(
   const careful = options.careful === true || operations.some(needsCare);
   if (!careful && operations.length === 1) {
     const one = await flushOne(lane, executor, operations[0] as Operation);
-    if (one !== undefined && one !== 'refused') return { ...decode([], 1), fired: one === 'fired' };
+    if (one !== undefined) return decode(one, 1);
   }
   try {
     const { text, params } = encode(executor, operations, careful);
@@ -219,11 +219,11 @@ function encode(
     for (let i = 0; i < cells.length; i++) {
       const column = cells[i] as Cell[];
       const isText = (GROUPS[group][i] as string).endsWith(' t');
-      params.push(
-        isText
-          ? textColumn(group, i, column as (string | null)[])
-          : plainArray(column as (number | boolean | null)[]),
-      );
+      if (isNothing(group, i, column)) params.push('{}');
+      else
+        params.push(
+          isText ? textArray(column as (string | null)[]) : plainArray(column as (number | boolean | null)[]),
+        );
     }
   }
   return { text: statement(mask), params };
@@ -234,10 +234,10 @@ function withTrace(extra: string | null, trace: string): string {
 }
 
 /** A column that is NULL in every row is an empty array: unnest fills it up. */
-function textColumn(group: Group, index: number, column: (string | null)[]): string {
-  if (index === 0 || !FILLED.has(group)) return textArray(column);
-  for (const cell of column) if (cell !== null) return textArray(column);
-  return '{}';
+function isNothing(group: Group, index: number, column: readonly Cell[]): boolean {
+  if (index === 0 || !FILLED.has(group)) return false;
+  for (const cell of column) if (cell !== null) return false;
+  return true;
 }
 
 const statements = new Map<string, string>();
