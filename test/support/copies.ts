@@ -20,11 +20,7 @@ export async function copyWorkflow(
     );
     const names = (rows as { name: string }[]).map(({ name }) => name);
     const values = names.map((name) =>
-      name === id || name === 'nonce'
-        ? idOf
-        : name === 'position'
-          ? 't.position + n'
-          : `t.${name}`,
+      name === id || name === 'nonce' ? idOf : name === 'position' ? 't.position + n' : `t.${name}`,
     );
     await query(
       `INSERT INTO ${schema}.${table} (${names.join(', ')})

@@ -31,8 +31,8 @@ async function embeddedTurn(turn: Turn, concurrency: number): Promise<Figures> {
     const dataDir = path.join(directory, 'database');
     const { launchPawl } = await import('../peers/pawl.ts');
     const app = await launchPawl('', { embedded: { dataDir } });
-    const figures = await measureCounting(app, turn, { steps: 1, concurrency, count: 'workflows' }).finally(() =>
-      app.close(),
+    const figures = await measureCounting(app, turn, { steps: 1, concurrency, count: 'workflows' }).finally(
+      () => app.close(),
     );
     const database = await PGlite.create(dataDir);
     const { rows } = await database.query<{ workflows: number; steps: number }>(

@@ -38,6 +38,7 @@ async function launchMs(what: 'pawl' | 'pg', databaseUrl: string): Promise<numbe
   let ms = Number.NaN;
   child.on('message', (took) => (ms = Number(took)));
   const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0 || Number.isNaN(ms)) throw new Error(`The process that launches ${what} ended with ${code}.`);
+  if (code !== 0 || Number.isNaN(ms))
+    throw new Error(`The process that launches ${what} ended with ${code}.`);
   return ms;
 }

@@ -11,11 +11,7 @@ interface CountingLoad {
   count: 'workflows' | 'steps';
 }
 
-export async function countingTurn(
-  contender: Contender,
-  turn: Turn,
-  load: CountingLoad,
-): Promise<Figures> {
+export async function countingTurn(contender: Contender, turn: Turn, load: CountingLoad): Promise<Figures> {
   const app = await launch(contender, turn.databaseUrl);
   try {
     const figures = await measureCounting(app, turn, load);

@@ -14,4 +14,18 @@ import { b11 } from './b11.ts';
 import { b12 } from './b12.ts';
 import { b13 } from './b13.ts';
 
-export const scenarios: readonly Scenario[] = [b1, b2, b3, b4, b5, ...b6, ...b7, b8, b9, b10, ...b11, ...b12, b13];
+export const scenarios: readonly Scenario[] = [
+  b1,
+  b2,
+  b3,
+  b4,
+  b5,
+  ...b6,
+  ...b7,
+  b8,
+  b9,
+  b10,
+  ...b11,
+  ...b12,
+  b13,
+];

@@ -245,7 +245,7 @@ BEGIN
   END IF;
 END $$;
 
--- A lone workflow's flushes hold one operation. These do the commonest three of them without arrays, and answer
+-- A lone workflow's flushes hold one operation. These do the commonest of them without arrays, and answer
 -- 'refused', having written nothing, wherever the general function has something to say.
 CREATE FUNCTION pawl.flush_one_start(
   p_executor bigint, p_id text, p_nonce text, p_fence integer, p_name text, p_version text, p_input text,
