@@ -152,6 +152,28 @@ describeEachDriver('patch', (driver) => {
     expect(await right.finish('marked')).toEqual(['first', 'new', 'last']);
   });
 
+  if (driver.name === 'Postgres')
+    test('what is blocked and held by somebody as the right code comes is taken when it is free', async () => {
+      const deploy = createDeploys();
+      const before = await deploy(bothWays);
+      await before.start('held');
+      await before.recorded('held', ['first', 'change', 'new', 'go']);
+      const wrong = await deploy(oldWay);
+      const blocked = async () => (await wrong.pawl.getWorkflowStatus('held'))?.blocked;
+      await expect.poll(blocked, { interval: 5, timeout: 10_000 }).toContain('the code called step "old"');
+      const { schema } = internals(wrong.pawl).database;
+      const right = await driver.transaction(async (tx) => {
+        await (tx as pg.PoolClient).query(`SELECT FROM ${schema}.workflow FOR UPDATE`);
+        const pawl = await deploy(newWay);
+        // The others do not wait for it.
+        await pawl.start('other');
+        await pawl.recorded('other', ['first', 'new', 'go']);
+        return pawl;
+      });
+      expect(await right.finish('held')).toEqual(['first', 'new', 'last']);
+      expect(await right.finish('other')).toEqual(['first', 'new', 'last']);
+    });
+
   test('a run gets one answer per name, wherever and however often it asks', async () => {
     const deploy = createDeploys();
     const before = await deploy(async (pawl) => {

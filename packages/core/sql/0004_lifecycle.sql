@@ -79,6 +79,17 @@ BEGIN
         AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
           OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version)))
       ORDER BY w.wake_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) c;
+    -- Somebody holds one for a moment, who sends it a message: nobody tries what is blocked a second time by itself.
+    IF coalesce(cardinality(v_ids), 0) < p_limit AND EXISTS (
+      SELECT 1 FROM pawl.workflow w
+      WHERE w.status = 'PENDING' AND w.owner IS NULL AND w.blocked IS NOT NULL AND (w.id = ANY (v_ids)) IS NOT TRUE
+        AND (w.queue_name IS NULL OR (w.queue_name = ANY (p_queues)) IS NOT FALSE AND w.queue_name <> ALL (v_full))
+        AND w.name = ANY (p_names) AND (p_any_version OR w.version IS NULL
+          OR (w.name, w.version) IN (SELECT r.name, r.version FROM unnest(p_names, p_versions) r(name, version))))
+    THEN
+      RETURN QUERY SELECT NULL, NULL, NULL, NULL::integer, 'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer,
+        NULL::integer, NULL::float8, false;
+    END IF;
   ELSE
     SELECT coalesce(array_agg(c.id), '{}') INTO v_ids FROM (
       SELECT w.id FROM pawl.workflow w

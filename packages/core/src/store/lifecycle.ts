@@ -74,6 +74,8 @@ export interface ClaimOptions {
   occupied?: Occupied;
   /** Called if more are due, for which this process has no slot of their queue. `hidden`: and others may be behind them. */
   onFull?: (hidden: boolean) => void;
+  /** Called if somebody holds blocked ones, which are left. */
+  onHeld?: () => void;
 }
 
 const NOTHING: Occupied = { queues: undefined, counts: new Map() };
@@ -98,6 +100,7 @@ export async function claim(lane: Lane, options: ClaimOptions): Promise<ClaimedW
     ],
   );
   const full = rows.find((row) => row[4] === 'full');
+  if (rows.some((row) => row[4] === 'held')) options.onHeld?.();
   if (full !== undefined) options.onFull?.(full[14] === 't' || full[14] === 'true');
   const claimed = new Map<string, ClaimedWorkflow>();
   for (;;) {

@@ -45,6 +45,8 @@ export interface ClaimerOptions {
 
 const BATCH = 200;
 const MAX_ACTIVE = 20_000;
+/** How long somebody may hold what is blocked before it is looked for again. */
+const HELD_MS = 250;
 /** From queues, at once, so that a backlog is shared with peers. A workflow that waits for long parks, and makes room. */
 const MAX_QUEUED = 1000;
 
@@ -59,6 +61,7 @@ export function createClaimer(options: ClaimerOptions): Claimer {
   let others: readonly string[] = [];
   let lastQueue = '';
   let stopLater = (): void => {};
+  let stopRetry = (): void => {};
   /** Something that is due was left because its queue had no slot here. */
   let crowded = false;
   const tried = new Set<string>();
@@ -95,6 +98,7 @@ export function createClaimer(options: ClaimerOptions): Claimer {
     const { executor } = engine;
     let full = false;
     let hidden = false;
+    let held = false;
     const claimed = await claim(lane, {
       executor,
       limit,
@@ -106,6 +110,7 @@ export function createClaimer(options: ClaimerOptions): Claimer {
         full = true;
         hidden = others;
       },
+      onHeld: () => (held = true),
     });
     // Nobody waits for it any more; it is handed back with the rest.
     if (stopped) return false;
@@ -115,7 +120,12 @@ export function createClaimer(options: ClaimerOptions): Claimer {
       // All of them, but each once: what is blocked again at once comes back behind the others.
       const seen = claimed.some(({ workflowID }) => tried.has(workflowID));
       for (const { workflowID } of claimed) tried.add(workflowID);
-      if (seen || claimed.length < limit) {
+      if (held && !seen) {
+        // What is due does not wait for them.
+        includeBlocked = false;
+        stopRetry();
+        stopRetry = engine.clock.alarm(engine.clock.now() + HELD_MS, () => request({ includeBlocked: true }));
+      } else if (seen || claimed.length < limit) {
         includeBlocked = false;
         tried.clear();
       }
@@ -226,6 +236,7 @@ export function createClaimer(options: ClaimerOptions): Claimer {
     stop: async () => {
       stopped = true;
       stopLater();
+      stopRetry();
       await running;
     },
   };
