@@ -138,7 +138,8 @@ describeEachDriver('patch', (driver) => {
     expect(await last.finish('unmarked')).toEqual(['first', 'new', 'last']);
   });
 
-  test('code without the call is blocked by a marker, and goes on when the call is back', async () => {
+  /** A run with a marker, blocked in a process whose code does not make the call. */
+  async function blockedRun() {
     const deploy = createDeploys();
     const before = await deploy(bothWays);
     await before.start('marked');
@@ -148,19 +149,18 @@ describeEachDriver('patch', (driver) => {
     await expect
       .poll(blocked, { interval: 5, timeout: 10_000 })
       .toContain('the journal has patch "change", but the code called step "old"');
+    return { deploy, wrong };
+  }
+
+  test('code without the call is blocked by a marker, and goes on when the call is back', async () => {
+    const { deploy } = await blockedRun();
     const right = await deploy(newWay);
     expect(await right.finish('marked')).toEqual(['first', 'new', 'last']);
   });
 
   if (driver.name === 'Postgres')
     test('what is blocked and held by somebody as the right code comes is taken when it is free', async () => {
-      const deploy = createDeploys();
-      const before = await deploy(bothWays);
-      await before.start('held');
-      await before.recorded('held', ['first', 'change', 'new', 'go']);
-      const wrong = await deploy(oldWay);
-      const blocked = async () => (await wrong.pawl.getWorkflowStatus('held'))?.blocked;
-      await expect.poll(blocked, { interval: 5, timeout: 10_000 }).toContain('the code called step "old"');
+      const { deploy, wrong } = await blockedRun();
       const { schema } = internals(wrong.pawl).database;
       const right = await driver.transaction(async (tx) => {
         await (tx as pg.PoolClient).query(`SELECT FROM ${schema}.workflow FOR UPDATE`);
@@ -170,7 +170,7 @@ describeEachDriver('patch', (driver) => {
         await pawl.recorded('other', ['first', 'new', 'go']);
         return pawl;
       });
-      expect(await right.finish('held')).toEqual(['first', 'new', 'last']);
+      expect(await right.finish('marked')).toEqual(['first', 'new', 'last']);
       expect(await right.finish('other')).toEqual(['first', 'new', 'last']);
     });
 
