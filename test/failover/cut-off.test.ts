@@ -25,14 +25,18 @@ interface Place {
 
 let places: Place[];
 let undisturbed: Outcome;
-/** How often each kind of request is sent in a run that nobody disturbs. */
+/** How often each kind of request is sent in a run that nobody disturbs; not each run sends all of them. */
 const requests = new Map<string, number>();
 
 beforeAll(async () => {
   places = await Promise.all(Array.from({ length: AT_ONCE }, (_, i) => open(`place-${i}`)));
   const [{ proxy, shop }] = places as [Place];
-  proxy.judge = (text) => void requests.set(kindOf(text), (requests.get(kindOf(text)) ?? 0) + 1);
-  undisturbed = await shop.call('drive', 'undisturbed');
+  for (let run = 0; run < 3; run++) {
+    const sent = new Map<string, number>();
+    proxy.judge = (text) => void sent.set(kindOf(text), (sent.get(kindOf(text)) ?? 0) + 1);
+    undisturbed = await shop.call('drive', `undisturbed-${run}`);
+    for (const [kind, times] of sent) requests.set(kind, Math.max(times, requests.get(kind) ?? 0));
+  }
   proxy.judge = () => undefined;
 });
 
@@ -101,16 +105,19 @@ test.concurrent('whatever request a connection is lost at, things come out as if
   const work = async (place: Place): Promise<void> => {
     for (let cut = cuts.shift(); cut !== undefined; cut = cuts.shift()) {
       const { kind, when, nth } = cut;
-      const row = `${kind} ${nth} ${when}`.replaceAll(' ', '-');
-      let left = nth;
-      place.proxy.judge = (text): Cut | undefined => {
-        if (kindOf(text) !== kind || --left !== 0) return undefined;
-        reached.add(`${kind} ${when}`);
-        return when;
-      };
-      expect(await drive(place, row), row).toEqual(undisturbed);
-      place.proxy.judge = () => undefined;
-      expectRunOnce(place, row);
+      // What goes together in a flush is up to the moment, so the request may not come: then once more.
+      for (let round = 0; round < 5 && !reached.has(`${kind} ${nth} ${when}`); round++) {
+        const row = `${kind} ${nth} ${when} ${round}`.replaceAll(' ', '-');
+        let left = nth;
+        place.proxy.judge = (text): Cut | undefined => {
+          if (kindOf(text) !== kind || --left !== 0) return undefined;
+          reached.add(`${kind} ${nth} ${when}`);
+          return when;
+        };
+        expect(await drive(place, row), row).toEqual(undisturbed);
+        place.proxy.judge = () => undefined;
+        expectRunOnce(place, row);
+      }
     }
   };
   const total = cuts.length;

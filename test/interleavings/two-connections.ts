@@ -36,6 +36,8 @@ export interface Sides {
     second: (side: Side) => Promise<B>,
     end?: 'commit' | 'rollback',
   ): Promise<[A, B]>;
+  /** A connection without a transaction of its own, ended with the others. */
+  connect(): Promise<pg.Client>;
   /** A workflow started by OWNER, under its first fence. */
   start(id: string): Promise<string>;
   row(id: string): Promise<{ status: string; owner: number | null; fence: number; due: boolean } | undefined>;
@@ -68,10 +70,14 @@ export function twoConnections(): Sides {
     });
     await migrate(database);
     const pids: number[] = [];
-    const connect = async (index: number): Promise<Side> => {
+    sides.connect = async () => {
       const client = new pg.Client({ connectionString: fresh.url });
       clients.push(client);
       await client.connect();
+      return client;
+    };
+    const connect = async (index: number): Promise<Side> => {
+      const client = await sides.connect();
       await client.query(`SET lock_timeout = '10s'; SET plan_cache_mode = force_generic_plan`);
       const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
       pids[index] = rows[0]?.pid as number;

@@ -93,7 +93,13 @@ test('a lost start in a queue is sent again and recognizes itself', async () => 
   expect(spans).toHaveLength(1);
 });
 
-test.each([true, false])('a lost COMMIT of startWorkflows, which took effect: %s', async (committed) => {
+test.each([
+  { of: 'few', count: 5, committed: true },
+  { of: 'few', count: 5, committed: false },
+  // A large batch is inserted without a look at what is there.
+  { of: 'many', count: 600, committed: true },
+  { of: 'many', count: 600, committed: false },
+])('a lost COMMIT of startWorkflows of $of, which took effect: $committed', async ({ count, committed }) => {
   const { database: own } = internals(pawl);
   const transaction = own.transaction.bind(own);
   own.transaction = async (options, body) => {
@@ -104,7 +110,9 @@ test.each([true, false])('a lost COMMIT of startWorkflows, which took effect: %s
     }).catch(() => {});
     throw new CommitUnknownError('The connection was lost while COMMIT was under way.');
   };
-  const starts = jobs(5).map((job, n) => ({ ...job, deduplicationID: `d-${n}` }));
+  const starts = jobs(count).map((job, n) =>
+    count > 10 ? { ...job, args: [0] } : { ...job, deduplicationID: `d-${n}` },
+  );
   await pawl.waitAll(await pawl.startWorkflows(starts));
-  expect(spans).toHaveLength(5);
+  expect(spans).toHaveLength(count);
 });

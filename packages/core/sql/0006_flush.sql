@@ -303,28 +303,80 @@ BEGIN
   RETURN 'written';
 END $$;
 
--- The same for a lone message from outside, and a lone wait for a message or for time: what lies in between in the general
--- function costs them half a millisecond on a machine that was idle.
+-- The same for a lone message from outside, and a lone wait for a message or for time. One of the callers who send at this
+-- moment tells the destination's process by its own commit (`hint`); the others are answered 'hint', and tell it after it.
 CREATE FUNCTION pawl.flush_one_message(
   p_executor bigint, p_destination text, p_id text, p_topic text, p_body text, p_sender text, p_park boolean, p_trace text
 ) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  v_status text;
+  v_owner bigint;
 BEGIN
-  PERFORM 1 FROM pawl.workflow w WHERE w.id = p_destination FOR NO KEY UPDATE;
-  RETURN QUERY SELECT * FROM pawl.flush_messages(p_executor, '{}', NOT FOUND, '{0}', ARRAY[p_destination], ARRAY[p_id],
-    ARRAY[p_topic], ARRAY[p_body], ARRAY[p_sender], ARRAY[p_park], ARRAY[p_trace]);
+  SELECT w.status, w.owner INTO v_status, v_owner FROM pawl.workflow w WHERE w.id = p_destination FOR NO KEY UPDATE;
+  IF v_status = 'PENDING' AND v_owner IS NOT NULL THEN
+    INSERT INTO pawl.message (destination, id, topic, created_at, sender, trace_context, body)
+    VALUES (p_destination, p_id, p_topic, pawl.clock(), p_sender, p_trace, p_body)
+    ON CONFLICT (destination, id) DO NOTHING;
+    IF v_owner <> p_executor THEN
+      IF NOT pawl.hint('w' || p_destination, v_owner, 1) THEN
+        RETURN QUERY SELECT -1, 'hint', p_destination, NULL::text, v_owner::text, NULL::float8;
+      END IF;
+    END IF;
+    RETURN;
+  END IF;
+  RETURN QUERY SELECT * FROM pawl.flush_messages(p_executor, '{}', v_status IS NULL, '{0}', ARRAY[p_destination],
+    ARRAY[p_id], ARRAY[p_topic], ARRAY[p_body], ARRAY[p_sender], ARRAY[p_park], ARRAY[p_trace]);
 END $$;
 
 CREATE FUNCTION pawl.flush_one_wait(
   p_wf text, p_fence integer, p_step integer, p_seq integer, p_kind text, p_target text, p_timeout float8
 ) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  v_now timestamptz;
+  v_begun boolean;
+  v_step pawl.step;
+  v_message pawl.message;
 BEGIN
   PERFORM 1 FROM pawl.workflow w WHERE w.id = p_wf AND w.fence = p_fence AND w.status = 'PENDING' FOR NO KEY UPDATE;
-  IF NOT FOUND THEN
+  IF FOUND THEN
+    SELECT * INTO v_step FROM pawl.step s WHERE s.workflow_id = p_wf AND s.step_id = p_step;
+    v_begun := FOUND;
+  END IF;
+  IF v_begun IS NULL OR v_step.completed_at IS NOT NULL THEN
     RETURN QUERY SELECT 0, 'refused', NULL::text, NULL::text, NULL::text, NULL::float8;
     RETURN;
   END IF;
-  RETURN QUERY SELECT * FROM pawl.flush_waits('{}', '{0}', ARRAY[p_wf], ARRAY[p_step], ARRAY[p_fence], ARRAY[p_kind],
-    '{NULL}', ARRAY[p_target], ARRAY[p_timeout], ARRAY[p_seq]);
+  v_now := pawl.clock();
+  IF p_kind = 'recv' THEN
+    SELECT * INTO v_message FROM pawl.message m
+    WHERE m.destination = p_wf AND m.topic = p_target AND m.consumed_by IS NULL ORDER BY m.sequence LIMIT 1;
+  END IF;
+  IF v_message.id IS NOT NULL THEN
+    UPDATE pawl.message m SET consumed_by = p_step WHERE m.destination = p_wf AND m.id = v_message.id;
+    v_step.output := v_message.body;
+    v_step.error := v_message.error;
+    v_step.completed_at := v_now;
+  ELSE
+    IF NOT v_begun THEN
+      v_step.deadline := v_now + p_timeout * interval '1 millisecond';
+    END IF;
+    IF v_step.deadline <= v_now THEN
+      v_step.outcome := 'timeout';
+      v_step.completed_at := v_now;
+    END IF;
+  END IF;
+  IF NOT v_begun THEN
+    INSERT INTO pawl.step (workflow_id, step_id, fence, seq, started_at, completed_at, deadline, kind, target, outcome,
+      output, error)
+    VALUES (p_wf, p_step, p_fence, CASE WHEN v_step.completed_at IS NOT NULL THEN p_seq END, v_now, v_step.completed_at,
+      v_step.deadline, p_kind, p_target, v_step.outcome, v_step.output, v_step.error);
+  ELSIF v_step.completed_at IS NOT NULL THEN
+    UPDATE pawl.step s SET completed_at = v_now, seq = p_seq, fence = p_fence, outcome = v_step.outcome,
+      output = v_step.output, error = v_step.error
+    WHERE s.workflow_id = p_wf AND s.step_id = p_step;
+  END IF;
+  RETURN QUERY SELECT 0, CASE WHEN v_step.completed_at IS NULL THEN 'wait' ELSE 'value' END, v_step.output, v_step.error,
+    coalesce(v_step.outcome, v_message.trace_context), pawl.epoch_ms(v_step.deadline);
 END $$;

@@ -178,23 +178,28 @@ SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS
     ARRAY[p_delay], ARRAY[p_extra])
 $$;
 
--- Tells every process, once the caller's transaction has committed, that it started something: 'q' in a queue, 'r' for
--- whoever comes first. From four transactions at a time: commits that notify wait for each other, the others do not. A
--- transaction that finds no place leaves it to the tick.
-CREATE FUNCTION pawl.hint(p_payload text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+-- Tells something once the caller's transaction has committed: every process that it started something ('q' in a queue, 'r'
+-- for whoever comes first), or one executor what it is to look at. From so many transactions at a time: commits that notify
+-- wait for each other, the others do not. A transaction that finds no place is answered false, and leaves it to another way:
+-- the tick, or a NOTIFY after the commit. So is one while the server's queue of notifications fills up (somebody listens and
+-- does not read): a commit would fail for want of room.
+CREATE FUNCTION pawl.hint(p_payload text, p_executor bigint DEFAULT NULL, p_places integer DEFAULT 4)
+RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_class integer;
 BEGIN
   SELECT ('x' || encode(substr(sha256(convert_to(n.nspname, 'UTF8')), 1, 4), 'hex'))::bit(32)::integer INTO v_class
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $q$pawl.workflow$q$::regclass;
-  -- The numbers of executors are positive.
-  FOR v_place IN 1..4 LOOP
-    IF pg_try_advisory_xact_lock(v_class, -v_place) THEN
-      PERFORM pg_notify('pawl:' || v_class, p_payload);
-      EXIT;
-    END IF;
-  END LOOP;
-  RETURN true;
+  IF pg_notification_queue_usage() < 0.5 THEN
+    -- The numbers of executors are positive.
+    FOR v_place IN 1..p_places LOOP
+      IF pg_try_advisory_xact_lock(v_class, -v_place) THEN
+        PERFORM pg_notify(concat_ws(':', 'pawl', v_class, p_executor), p_payload);
+        RETURN true;
+      END IF;
+    END LOOP;
+  END IF;
+  RETURN false;
 END $$;
 
 -- Starts a workflow from SQL: a trigger, a script, another language. Part of the caller's transaction: the workflow

@@ -2,7 +2,7 @@
 // step.
 
 import { randomUUID } from 'node:crypto';
-import { checkWorkflowID } from '../codec/index.ts';
+import { checkWorkflowID, newWorkflowID } from '../codec/index.ts';
 import {
   ConfigurationError,
   NonExistentWorkflowError,
@@ -250,7 +250,7 @@ export async function forkWorkflow(
     );
   }
   // Drawn once: by them a repeated fork recognizes itself.
-  const [randomID, nonce] = [randomUUID(), randomUUID()];
+  const [randomID, nonce] = [newWorkflowID(), randomUUID()];
   return core.recordedCall('forkWorkflow', async () => {
     const { database, claimSoon } = core.outsideTransaction('forkWorkflow');
     const id = params.newWorkflowID === undefined ? randomID : checkWorkflowID(params.newWorkflowID);

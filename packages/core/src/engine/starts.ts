@@ -2,7 +2,7 @@
 // policy says. A start is durable before anybody hears of it.
 
 import { randomInt, randomUUID } from 'node:crypto';
-import { childWorkflowID, sameInput } from '../codec/index.ts';
+import { childWorkflowID, newWorkflowID, sameInput } from '../codec/index.ts';
 import {
   QueueDuplicatedError,
   UnknownQueueError,
@@ -123,7 +123,7 @@ function activate(
 
 /** A start from outside. Resolves once it is durable, or with what the policy says of the one that was there. */
 export function startFromOutside(host: EngineHost, request: StartRequest): Promise<string> {
-  const start = startPart(request, request.workflowID ?? randomUUID(), undefined);
+  const start = startPart(request, request.workflowID ?? newWorkflowID(), undefined);
   const here = start.queued === undefined;
   const event = announce(host, start, undefined, here);
   return new Promise((resolve, reject) => {
@@ -157,7 +157,7 @@ export async function startWithin(
   request: StartRequest,
   parent: Activation | undefined,
 ): Promise<string> {
-  const start = startPart(forAnybody(request), request.workflowID ?? randomUUID(), parent);
+  const start = startPart(forAnybody(request), request.workflowID ?? newWorkflowID(), parent);
   // Its caller is the code around it, be it a step.
   const event = announce(host, start, undefined, false);
   try {
@@ -197,7 +197,7 @@ const CHUNK = 1000;
 /** Many starts from outside in one transaction: all are durable, or none. Whoever serves them claims them. */
 export async function startTogether(host: EngineHost, requests: readonly StartRequest[]): Promise<string[]> {
   const starts = requests.map((request) =>
-    startPart(forAnybody(request), request.workflowID ?? randomUUID(), undefined),
+    startPart(forAnybody(request), request.workflowID ?? newWorkflowID(), undefined),
   );
   const events = starts.map((start) => announce(host, start, undefined, false));
   const write = (): Promise<void> =>

@@ -104,7 +104,7 @@ export async function flushWithin(
   const { text, params } = encode(executor, operations, true);
   let also = '';
   if (last) also += ` AND ${COMMIT_SOON}`;
-  if (hint !== undefined) also += ` AND pawl.hint('${hint}')`;
+  if (hint !== undefined) also += ` AND pawl.hint('${hint}') IS NOT NULL`;
   const sent = text.replace('$2::text::boolean', (careful) => careful + also);
   const { rows } = await tx.query<Record<string, string | number | null>>(qualify(sent), params);
   const texts = rows.map((row): TextRow =>
