@@ -15,7 +15,9 @@ export const read = (file: string): string => readFileSync(path.join(root, file)
 export const pages = [
   'README.md',
   ...readdirSync(path.join(root, 'packages')).map((name) => `packages/${name}/README.md`),
-  ...readdirSync(path.join(root, 'docs')).map((name) => `docs/${name}`),
+  ...readdirSync(path.join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
 ];
 
 /** The code blocks of a page in TypeScript. */

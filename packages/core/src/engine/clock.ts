@@ -2,6 +2,8 @@
 // decided by the database when a timer asks.
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** So many of the last looks say how far away the database is: one in ten seconds is answered at once. */
+const LOOKS = 20;
 /** Timers are set anew when the clock turns out to be elsewhere by more than this. */
 const TOLERANCE_MS = 50;
 
@@ -15,13 +17,15 @@ export class DatabaseClock {
   /** The offset that the timers were set by. */
   #applied = this.#offset;
   #known = false;
+  readonly #took: number[] = [];
   readonly #alarms = new Set<Alarm>();
 
   /**
-   * `at`: the database's time when it answered, which was before now; so the estimate is late, never early.
-   * Returns by how much the clock was put forward since the last look.
+   * `at`: the database's time when it answered, which was before now; so the estimate is late, never early. `tookMs`: the
+   * time that the look took. Returns by how much the clock was put forward since the last look.
    */
-  learn(at: number): number {
+  learn(at: number, tookMs: number): number {
+    if (this.#took.push(tookMs) > LOOKS) this.#took.shift();
     const offset = at - performance.now();
     const forward = this.#known ? offset - this.#offset : 0;
     this.#known = true;
@@ -36,6 +40,11 @@ export class DatabaseClock {
   /** Milliseconds of the epoch. */
   now(): number {
     return this.#offset + performance.now();
+  }
+
+  /** Between here and the database, 0 if nobody looked yet. */
+  get roundTripMs(): number {
+    return this.#took.length === 0 ? 0 : Math.min(...this.#took);
   }
 
   /** Calls `ring` once when the clock shows `at`, be it months from now. Returns what takes it back. */

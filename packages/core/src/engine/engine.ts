@@ -81,6 +81,7 @@ export function createEngine(options: EngineOptions): Engine {
     draining: false,
     journal: createJournal({
       lanes: options.journalLanes,
+      roundTripMs: () => engine.clock.roundTripMs,
       executor: () => engine.executor,
       events,
       onAftermath: options.onAftermath,

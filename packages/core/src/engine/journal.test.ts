@@ -53,6 +53,7 @@ const turn = () => pass(0);
 let journal: Journal;
 let log: string[];
 let availability: boolean[];
+let roundTripMs: number;
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -61,9 +62,11 @@ beforeEach(() => {
   held.clear();
   log = [];
   availability = [];
+  roundTripMs = 1;
   const lane = (): Lane => ({ call: () => Promise.resolve([]), close: () => Promise.resolve() });
   journal = createJournal({
     lanes: [lane(), lane()],
+    roundTripMs: () => roundTripMs,
     executor: () => 1,
     events: createEmitter(),
     onAftermath: () => {},
@@ -100,19 +103,8 @@ const of = (workflowID: string): Operation => ({
 const to = (destination: string): Operation => ({
   message: { destination, id: 'm', topic: '', body: null, sender: null, park: false },
 });
-const start = (workflowID: string): Operation & { request: boolean } => ({
-  request: true,
-  start: {
-    workflowID,
-    nonce: 'n',
-    fence: 1,
-    name: 'job',
-    version: '1',
-    input: null,
-    chosen: false,
-    extra: null,
-  },
-});
+const START = { nonce: 'n', fence: 1, name: 'job', version: '1', input: null, chosen: false, extra: null };
+const start = (id: string) => ({ request: true, start: { workflowID: id, ...START } });
 
 /** The flight that is the n-th to have taken off. */
 function flight(n: number): Flight {
@@ -150,10 +142,17 @@ describe('flights', () => {
     expect(flight(2).lane).toBe(flight(0).lane);
   });
 
-  test('at most five hundred operations each', async () => {
-    for (let i = 0; i < 1200; i++) add(`${i}`, of(`${i}`));
+  test.each([
+    [1, 500],
+    [19, 500],
+    [20, 1000],
+    [50, 2500],
+    [300, 2500],
+  ])('%i ms away from the database at most %i operations each', async (ms, most) => {
+    roundTripMs = ms;
+    for (let i = 0; i < 2 * most + 200; i++) add(`${i}`, of(`${i}`));
     await turn();
-    expect(flights.map((each) => each.names.length)).toEqual([500, 500]);
+    expect(flights.map((each) => each.names.length)).toEqual([most, most]);
     await flight(0).land();
     expect(flight(2).names).toHaveLength(200);
   });

@@ -40,6 +40,8 @@ export interface Journal {
 
 export interface JournalOptions {
   lanes: readonly Lane[];
+  /** Between here and the database. */
+  roundTripMs: () => number;
   executor: () => number;
   events: Emitter;
   onAftermath: (aftermath: Aftermath) => void;
@@ -48,6 +50,9 @@ export interface JournalOptions {
 }
 
 const MAX_OPERATIONS = 500;
+/** Far from the database, where two flushes of that size would spend most of their time on the way, so many times more. */
+const MOST_TIMES = 5;
+const NEAR_MS = 10;
 const MAX_CHARACTERS = 4_000_000;
 const PATIENCE_MS = 3000;
 const MAX_PAUSE_MS = 2000;
@@ -107,9 +112,11 @@ export function createJournal(options: JournalOptions): Journal {
     const batch: JournalOperation[] = [];
     const left: JournalOperation[] = [];
     const blocked = new Set<string>();
+    const times = Math.floor(options.roundTripMs() / NEAR_MS);
+    const most = MAX_OPERATIONS * Math.min(Math.max(1, times), MOST_TIMES);
     let characters = 0;
     let i = 0;
-    for (; i < queue.length && batch.length < MAX_OPERATIONS; i++) {
+    for (; i < queue.length && batch.length < most; i++) {
       const operation = queue[i] as JournalOperation;
       const source = operation.fenced?.workflowID;
       const destination = operation.message?.destination;

@@ -149,7 +149,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       anyVersion: options.anyVersion,
     });
     // Before anything runs: this machine's clock may be wrong by hours.
-    engine.clock.learn(clock);
+    engine.clock.learn(clock, performance.now() - asked);
     await forgetGoneExecutors(engine.database);
     // What was started under the old number meanwhile is handed back with the rest.
     dropAll();
@@ -215,7 +215,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
       return;
     }
     if (renew) renewed(now);
-    if (result.clock !== undefined && engine.clock.learn(result.clock) > options.leaseMs / 3) {
+    const tookMs = performance.now() - now;
+    if (result.clock !== undefined && engine.clock.learn(result.clock, tookMs) > options.leaseMs / 3) {
       // The clock was put forward, and with it the end of our lease came nearer.
       mustRenew = true;
       poke();
