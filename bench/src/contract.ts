@@ -2,9 +2,25 @@
 // gives back, and what a target says. Types only; it never measures or runs anything.
 
 /** Who takes part: ours, an alternative, or plain SQL without any engine (the floor that the machine sets). */
-export type Contender = 'pawl' | 'dbos' | 'graphile-worker' | 'absurd' | 'bare';
+export type Contender =
+  | 'pawl'
+  | 'dbos'
+  | 'restate'
+  | 'openworkflow'
+  | 'graphile-worker'
+  | 'pg-boss'
+  | 'absurd'
+  | 'bare';
 
-export const alternatives: readonly Contender[] = ['dbos', 'graphile-worker', 'absurd', 'bare'];
+export const alternatives: readonly Contender[] = [
+  'dbos',
+  'restate',
+  'openworkflow',
+  'graphile-worker',
+  'pg-boss',
+  'absurd',
+  'bare',
+];
 
 /** What one contender gets for one turn: a database of its own, empty, and how long it may measure. */
 export interface Turn {

@@ -1,9 +1,12 @@
 // What a figure depends on besides the code: machine, server settings, versions. Reads only.
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { withClient } from './database.ts';
+import { restateBinary } from './peers/restate-binary.ts';
 
 export interface Environment {
   machine: { cpu: string; cores: number; memoryGiB: number; platform: string };
@@ -44,11 +47,34 @@ export async function describeEnvironment(serverUrl: string): Promise<Environmen
       node: process.versions.node,
       '@pawl/core': await versionOf('@pawl/core'),
       '@dbos-inc/dbos-sdk': await versionOf('@dbos-inc/dbos-sdk'),
+      '@restatedev/restate-sdk': await versionOf('@restatedev/restate-sdk'),
+      'restate-server': await versionOfRestate(),
+      openworkflow: await versionOf('openworkflow'),
       'graphile-worker': await versionOf('graphile-worker'),
+      'pg-boss': await versionOf('pg-boss'),
       'absurd-sdk': await versionOf('absurd-sdk'),
       pg: await versionOf('pg'),
     },
   };
+}
+
+export function renderEnvironment({ machine, server, versions }: Environment): string {
+  const list = (values: Record<string, string>): string =>
+    Object.entries(values)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', ');
+  return [
+    `machine   ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.platform}`,
+    `server    ${list(server)}`,
+    `versions  ${list(versions)}`,
+  ].join('\n');
+}
+
+async function versionOfRestate(): Promise<string> {
+  const binary = restateBinary();
+  if (binary === undefined) return 'none';
+  const { stdout } = await promisify(execFile)(binary, ['--version']);
+  return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? 'unknown';
 }
 
 /** Looked up from the package's entry, because not every package exports its package.json. */

@@ -13,6 +13,8 @@ export interface Load {
   unitsPerRun?: number;
   /** The CPU time that the contender's process has used so far. Default: of this process. */
   cpuMicros?: () => number | Promise<number>;
+  /** The processes of the contender's own server, if it has one: their CPU time counts as the server's. */
+  serverPids?: readonly number[] | undefined;
 }
 
 /**
@@ -31,6 +33,7 @@ export async function measure(load: Load, run: (n: number) => Promise<void>): Pr
     seconds,
     unitsPerRun = 1,
     cpuMicros = ownCpuMicros,
+    serverPids,
   } = load;
   let n = 0;
 
@@ -44,7 +47,7 @@ export async function measure(load: Load, run: (n: number) => Promise<void>): Pr
 
   const latencies = new Float64Array(runsPerLane * concurrency);
   let done = 0;
-  const serverCpuBefore = await readServerCpu(databaseUrl);
+  const serverCpuBefore = await readServerCpu(databaseUrl, serverPids);
   const cpuBefore = await cpuMicros();
   const start = performance.now();
   await inLanes(concurrency, times(runsPerLane), async () => {
@@ -54,7 +57,7 @@ export async function measure(load: Load, run: (n: number) => Promise<void>): Pr
   });
   const elapsedSeconds = (performance.now() - start) / 1000;
   const cpu = (await cpuMicros()) - cpuBefore;
-  const serverCpu = serverCpuBetween(serverCpuBefore, await readServerCpu(databaseUrl));
+  const serverCpu = serverCpuBetween(serverCpuBefore, await readServerCpu(databaseUrl, serverPids));
 
   latencies.sort();
   return {

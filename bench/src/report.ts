@@ -1,6 +1,7 @@
 // From turns to tables: medians per contender, ratios per round, targets met or missed. Pure functions.
 import type { Contender, Figures, Scenario, Target } from './contract.ts';
 import { median } from './measure.ts';
+import type { ScenarioResults } from './results.ts';
 
 /** The turns of one scenario: for each round, what each contender reached. */
 export interface ScenarioTurns {
@@ -24,7 +25,7 @@ export interface Comparison {
  * The ratio is the median of the rounds' ratios and not the ratio of the medians: the machine drifts by more
  * between rounds than within one.
  */
-export function compare({ scenario, rounds }: ScenarioTurns): Comparison[] {
+function compare({ scenario, rounds }: ScenarioTurns): Comparison[] {
   return scenario.targets.map((target) => {
     const figureOf = (round: ReadonlyMap<Contender, Figures>, contender: Contender): number | undefined =>
       round.get(contender)?.[target.figure];
@@ -52,18 +53,35 @@ export function compare({ scenario, rounds }: ScenarioTurns): Comparison[] {
 }
 
 /** Median of every figure over the rounds, per contender. */
-export function summarize({ rounds }: ScenarioTurns): Map<Contender, Figures> {
+function summarize({ rounds }: ScenarioTurns): Map<Contender, Figures> {
   const contenders = new Set(rounds.flatMap((round) => [...round.keys()]));
   return new Map(
-    [...contenders].map((contender) => {
-      const turns = rounds.map((round) => round.get(contender)).filter((figures) => figures !== undefined);
-      const names = Object.keys(turns[0] ?? {});
-      return [
-        contender,
-        Object.fromEntries(names.map((name) => [name, median(turns.map((turn) => turn[name] ?? NaN))])),
-      ];
-    }),
+    [...contenders].map((contender) => [
+      contender,
+      medians(rounds.map((round) => round.get(contender)).filter((figures) => figures !== undefined)),
+    ]),
   );
+}
+
+/** Of each figure apart. */
+export function medians(turns: readonly Figures[]): Figures {
+  const names = Object.keys(turns[0] ?? {});
+  return Object.fromEntries(names.map((name) => [name, median(turns.map((turn) => turn[name] ?? NaN))]));
+}
+
+/** As they go into the JSON. */
+export function resultsOf(turns: ScenarioTurns): ScenarioResults {
+  const { id, title, unit, bareUnit = unit } = turns.scenario;
+  return {
+    id,
+    title,
+    unit,
+    bareUnit,
+    medians: Object.fromEntries(summarize(turns)),
+    comparisons: compare(turns),
+    rounds: turns.rounds.map((round) => Object.fromEntries(round)),
+    failures: turns.failures,
+  };
 }
 
 export function renderFigures(all: readonly ScenarioTurns[]): string {
@@ -113,7 +131,7 @@ function boundText(bound: Target['bound']): string {
   return 'atLeast' in bound ? `at least ${bound.atLeast}` : `at most ${bound.atMost}`;
 }
 
-function digits(value: number | null | undefined): string {
+export function digits(value: number | null | undefined): string {
   if (value === null || value === undefined || Number.isNaN(value)) return '-';
   if (value >= 1000) return Math.round(value).toLocaleString('en-US');
   return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
@@ -125,7 +143,7 @@ function spread(values: readonly number[]): string {
   return `${Math.round((100 * (Math.max(...values) - Math.min(...values))) / median(values))}%`;
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)),
   );

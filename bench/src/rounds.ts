@@ -3,6 +3,7 @@ import { runTurn } from './contender.ts';
 import type { Contender, Figures, Scenario } from './contract.ts';
 import { withFreshDatabase } from './database.ts';
 import type { Options } from './options.ts';
+import { progress } from './progress.ts';
 import { type ScenarioTurns, unitOf } from './report.ts';
 
 export interface Limits {
@@ -64,9 +65,4 @@ export async function runScenario(
 function rotate<T>(items: readonly T[], by: number): T[] {
   const offset = items.length === 0 ? 0 : by % items.length;
   return [...items.slice(offset), ...items.slice(0, offset)];
-}
-
-// To stderr: stdout holds the tables alone.
-function progress(text: string): void {
-  process.stderr.write(`${text}\n`);
 }

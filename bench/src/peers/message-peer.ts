@@ -14,4 +14,6 @@ interface Sender {
 
 export interface MessageApp extends Sender {
   start(): Promise<{ workflowID: string; result(): Promise<number> }>;
+  /** The processes of the contender's own server, if it has one. */
+  serverPids?: readonly number[];
 }

@@ -9,6 +9,13 @@ export async function launchPawl(
 ): Promise<WorkflowApp> {
   const database = embedded ?? databaseUrl;
   const pawl = new Pawl({ name: 'bench', database, schema, logger: quietLogger });
+  const app = countingApp(pawl, databaseUrl, schema);
+  await pawl.launch();
+  return app;
+}
+
+/** Registers the counting workflow; call it before the launch. */
+export function countingApp(pawl: Pawl, databaseUrl: string, schema = 'pawl'): WorkflowApp {
   const count = pawl.registerWorkflow(
     async (seed: number, steps: number) => {
       let total = seed;
@@ -20,7 +27,6 @@ export async function launchPawl(
     },
     { name: 'count' },
   );
-  await pawl.launch();
   return {
     async count(seed, steps) {
       const handle = await pawl.startWorkflow(count)(seed, steps);

@@ -6,6 +6,8 @@ export interface WorkflowApp {
   count(seed: number, steps: number): Promise<number>;
   /** What the database holds by now, asked over a plain connection and not through the contender. */
   durable(): Promise<{ workflows: number; steps: number }>;
+  /** The processes of the contender's own server, if it has one. */
+  serverPids?: readonly number[];
   close(): Promise<void>;
 }
 

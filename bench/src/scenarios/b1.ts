@@ -9,7 +9,7 @@ export const b1: Scenario = {
   title: '1-step workflow, one at a time',
   unit: 'workflows/s',
   bareUnit: 'triples/s',
-  contenders: ['pawl', 'dbos', 'bare'],
+  contenders: ['pawl', 'dbos', 'restate', 'openworkflow', 'bare'],
   targets: [
     { against: 'bare', figure: 'p50Ms', bound: { atMost: 1.3 } },
     { against: 'dbos', figure: 'perSecond', bound: { atLeast: 3 } },

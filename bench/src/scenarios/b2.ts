@@ -9,7 +9,7 @@ export const b2: Scenario = {
   title: '100-step workflow, one at a time',
   unit: 'steps/s',
   bareUnit: 'commits/s',
-  contenders: ['pawl', 'dbos', 'bare'],
+  contenders: ['pawl', 'dbos', 'restate', 'bare'],
   targets: [
     { against: 'bare', figure: 'perSecond', bound: { atLeast: 0.8 } },
     { against: 'dbos', figure: 'perSecond', bound: { atLeast: 3.5 } },

@@ -8,7 +8,7 @@ export const b3: Scenario = {
   id: 'B3',
   title: '1-step workflow, 100 at a time',
   unit: 'workflows/s',
-  contenders: ['pawl', 'dbos', 'bare'],
+  contenders: ['pawl', 'dbos', 'restate', 'openworkflow', 'bare'],
   targets: [
     { against: 'bare', figure: 'perSecond', bound: { atLeast: 0.5 } },
     { against: 'dbos', figure: 'perSecond', bound: { atLeast: 20 } },

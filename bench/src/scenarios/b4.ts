@@ -8,7 +8,7 @@ export const b4: Scenario = {
   id: 'B4',
   title: '10-step workflow, 100 at a time',
   unit: 'steps/s',
-  contenders: ['pawl', 'dbos', 'bare'],
+  contenders: ['pawl', 'dbos', 'restate', 'openworkflow', 'bare'],
   targets: [
     { against: 'bare', figure: 'perSecond', bound: { atLeast: 0.5 } },
     { against: 'dbos', figure: 'perSecond', bound: { atLeast: 30 } },

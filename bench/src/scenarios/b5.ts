@@ -6,9 +6,10 @@ import { checkEnded } from './draining.ts';
 
 export const b5: Scenario = {
   id: 'B5',
-  title: 'queued 1-step workflow, one at a time (DBOS polls every 1 s, absurd every 10 ms)',
+  title:
+    'queued 1-step workflow, one at a time (DBOS and openworkflow poll every 1 s, pg-boss every 0.5 s, absurd every 10 ms)',
   unit: 'workflows/s',
-  contenders: ['pawl', 'dbos', 'graphile-worker', 'absurd'],
+  contenders: ['pawl', 'dbos', 'openworkflow', 'graphile-worker', 'pg-boss', 'absurd'],
   targets: [
     { against: null, figure: 'p50Ms', bound: { atMost: 5 } },
     { against: null, figure: 'p99Ms', bound: { atMost: 25 } },

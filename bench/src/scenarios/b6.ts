@@ -6,13 +6,13 @@ import { drain, durable } from './draining.ts';
 
 const batch = 1_000;
 // The counts of draining.ts: the rate does not depend on them, and a reader of the table should know.
-const backlog = '20,000 queued (DBOS: 3,000, absurd: 4,000)';
+const backlog = '20,000 queued (DBOS: 3,000, absurd: 4,000, openworkflow: 2,000)';
 
 const one: Scenario = {
   id: 'B6-one',
   title: `${backlog}, drained by one process`,
   unit: 'workflows/s',
-  contenders: ['pawl', 'dbos', 'graphile-worker', 'absurd'],
+  contenders: ['pawl', 'dbos', 'openworkflow', 'graphile-worker', 'pg-boss', 'absurd'],
   minutes: 2,
   targets: [{ against: 'dbos', figure: 'perSecond', bound: { atLeast: 10 } }],
   turn: (contender, turn) => drain(contender, turn, { processes: 1 }),
@@ -29,7 +29,8 @@ const limited: Scenario = {
 const two: Scenario = {
   ...one,
   id: 'B6-two',
-  title: `${backlog}, drained by two processes`,
+  title: '20,000 queued (DBOS: 3,000, absurd: 4,000), drained by two processes',
+  contenders: ['pawl', 'dbos', 'graphile-worker', 'absurd'],
   minutes: 3,
   targets: [...one.targets, { against: null, figure: 'timesOne', bound: { atLeast: 1 } }],
   async turn(contender, turn) {

@@ -17,11 +17,13 @@ const same: Scenario = {
   id: 'B7-same',
   title: 'start, send, recv, result; 100 at a time, sender in the same process',
   unit: 'workflows/s',
-  contenders: ['pawl', 'dbos'],
+  contenders: ['pawl', 'dbos', 'restate'],
   targets: [{ against: 'dbos', figure: 'perSecond', bound: { atLeast: 15 } }],
   turn: (contender, turn) =>
     withApp(contender, turn, (app) =>
-      measure({ ...turn, concurrency }, (n) => exchange(app, n, (letter) => app.send(letter.workflowID, n))),
+      measure({ ...turn, concurrency, serverPids: app.serverPids }, (n) =>
+        exchange(app, n, (letter) => app.send(letter.workflowID, n)),
+      ),
     ),
 };
 
@@ -29,6 +31,7 @@ const other: Scenario = {
   ...same,
   id: 'B7-other',
   title: 'start, send, recv, result; 100 at a time, sender in another process',
+  contenders: ['pawl', 'dbos'],
   turn: (contender, turn) =>
     withApp(contender, turn, (app) =>
       withSender(contender, turn, (sender) =>
@@ -44,6 +47,7 @@ const wake: Scenario = {
   ...same,
   id: 'B7-wake',
   title: 'from send in one process to recv in another, one at a time',
+  contenders: ['pawl', 'dbos'],
   unit: 'messages/s',
   targets: [{ against: null, figure: 'p50Ms', bound: { atMost: 5 } }],
   async turn(contender, turn) {

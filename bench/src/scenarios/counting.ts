@@ -12,7 +12,7 @@ interface CountingLoad {
 }
 
 export async function countingTurn(contender: Contender, turn: Turn, load: CountingLoad): Promise<Figures> {
-  const app = await launch(contender, turn.databaseUrl);
+  const app = await launch(contender, turn.databaseUrl, load);
   try {
     const figures = await measureCounting(app, turn, load);
     checkRows(await app.durable(), figures['totalRuns'] ?? 0, load.steps);
@@ -24,15 +24,19 @@ export async function countingTurn(contender: Contender, turn: Turn, load: Count
 
 /** Checks every value; what the database holds in the end is up to the caller. */
 export function measureCounting(
-  app: Pick<WorkflowApp, 'count'>,
+  app: Pick<WorkflowApp, 'count' | 'serverPids'>,
   turn: Turn,
   { steps, concurrency, count }: CountingLoad,
 ): Promise<Figures> {
-  return measure({ ...turn, concurrency, unitsPerRun: count === 'steps' ? steps : 1 }, async (seed) => {
-    const value = await app.count(seed, steps);
-    if (value !== expectedCount(seed, steps))
-      throw new Error(`A workflow returned ${value}, expected ${expectedCount(seed, steps)}.`);
-  });
+  const { serverPids } = app;
+  return measure(
+    { ...turn, concurrency, unitsPerRun: count === 'steps' ? steps : 1, serverPids },
+    async (seed) => {
+      const value = await app.count(seed, steps);
+      if (value !== expectedCount(seed, steps))
+        throw new Error(`A workflow returned ${value}, expected ${expectedCount(seed, steps)}.`);
+    },
+  );
 }
 
 /** The floor of the concurrent scenarios: two connections, each with half of the workflows in one group. */
@@ -82,8 +86,17 @@ export function checkRows(
 }
 
 // Imported on demand, so that no contender's process holds the code of another.
-async function launch(contender: Contender, databaseUrl: string): Promise<WorkflowApp> {
+async function launch(
+  contender: Contender,
+  databaseUrl: string,
+  { concurrency }: CountingLoad,
+): Promise<WorkflowApp> {
   if (contender === 'dbos') return (await import('../peers/dbos.ts')).launchDbos(databaseUrl);
+  if (contender === 'restate') return (await import('../peers/restate.ts')).launchRestate();
+  if (contender === 'openworkflow') {
+    const { launchOpenWorkflow } = await import('../peers/openworkflow.ts');
+    return launchOpenWorkflow(databaseUrl, concurrency === 1 ? 'latency' : 'rate');
+  }
   if (contender === 'pawl') return (await import('../peers/pawl.ts')).launchPawl(databaseUrl);
   throw new Error(`${contender} is not counted with here.`);
 }

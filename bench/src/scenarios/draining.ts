@@ -13,11 +13,13 @@ const batch = 1_000;
 const pollMs = 10;
 
 /** Some need minutes for 20,000: they drain a few seconds' worth, which gives the same rate. */
-const backlogs: Partial<Record<Contender, number>> = { dbos: 3_000, absurd: 4_000 };
+const backlogs: Partial<Record<Contender, number>> = { dbos: 3_000, absurd: 4_000, openworkflow: 2_000 };
 
 export interface Drain {
   processes: number;
   workerConcurrency?: number;
+  /** How many to drain. Default: 20,000, or what the contender drains within seconds. */
+  count?: number;
   /** How many workflows the database holds already, all ended. Default: none. */
   before?: number;
 }
@@ -25,10 +27,9 @@ export interface Drain {
 export async function drain(
   contender: Contender,
   { databaseUrl }: Turn,
-  { processes, workerConcurrency, before = 0 }: Drain,
+  { processes, workerConcurrency, count = backlogs[contender] ?? 20_000, before = 0 }: Drain,
 ): Promise<Figures> {
   const peer = await queuePeerOf(contender);
-  const count = backlogs[contender] ?? 20_000;
   const producer = await peer.produce(databaseUrl, { workerConcurrency });
   for (let first = before; first < before + count; first += batch) {
     await producer.enqueue(Array.from({ length: batch }, (_, index) => first + index));

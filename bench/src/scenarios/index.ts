@@ -13,6 +13,7 @@ import { b10 } from './b10.ts';
 import { b11 } from './b11.ts';
 import { b12 } from './b12.ts';
 import { b13 } from './b13.ts';
+import { latency } from './latency.ts';
 
 export const scenarios: readonly Scenario[] = [
   b1,
@@ -28,4 +29,5 @@ export const scenarios: readonly Scenario[] = [
   ...b11,
   ...b12,
   b13,
+  latency,
 ];

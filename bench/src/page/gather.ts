@@ -1,0 +1,65 @@
+// Puts the results of several runs together: what several of them hold is taken from the newest.
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { UsageError } from '../options.ts';
+import { type CurveResults, readResults, type RunResults, type ScenarioResults } from '../results.ts';
+
+export interface Run extends RunResults {
+  /** The name of its file. */
+  file: string;
+}
+
+export interface Gathered {
+  /** Only those that something is taken from, oldest first. */
+  runs: readonly Run[];
+  scenarios: ReadonlyMap<string, ScenarioResults>;
+  curves: ReadonlyMap<string, CurveResults>;
+}
+
+const directory = 'results';
+
+export async function gatherResults(from: readonly string[] | undefined): Promise<Gathered> {
+  const files = from ?? (await publishedFiles());
+  const runs = await Promise.all(
+    files.map(async (file): Promise<Run> => ({ file: path.basename(file), ...(await readRun(file)) })),
+  );
+  runs.sort((a, b) => compareTexts(a.finishedAt, b.finishedAt) || compareTexts(a.file, b.file));
+
+  const scenarios = new Map<string, ScenarioResults>();
+  const curves = new Map<string, CurveResults>();
+  for (const run of runs) {
+    for (const scenario of run.scenarios ?? []) scenarios.set(scenario.id, scenario);
+    for (const curve of run.curves ?? []) curves.set(curve.id, curve);
+  }
+  const used = new Set<unknown>([...scenarios.values(), ...curves.values()]);
+  return {
+    runs: runs.filter((run) =>
+      [...(run.scenarios ?? []), ...(run.curves ?? [])].some((each) => used.has(each)),
+    ),
+    scenarios,
+    curves,
+  };
+}
+
+async function readRun(file: string): Promise<RunResults> {
+  try {
+    return await readResults(file);
+  } catch (error) {
+    throw new UsageError(`${file} holds no results: ${String(error)}`);
+  }
+}
+
+async function publishedFiles(): Promise<string[]> {
+  const names = (await readdir(directory).catch(() => [])).filter(
+    (name) => name.endsWith('.json') && !name.endsWith('latest.json'),
+  );
+  if (names.length === 0)
+    throw new UsageError(
+      `There is nothing to publish in ${directory}: run with --json ${directory}/scenarios.json, or name files by --from.`,
+    );
+  return names.map((name) => path.join(directory, name));
+}
+
+function compareTexts(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

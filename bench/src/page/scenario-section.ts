@@ -1,0 +1,114 @@
+// The part of the page about the scenarios: targets met or missed, and what every contender reached.
+import type { Contender } from '../contract.ts';
+import { digits } from '../report.ts';
+import type { ScenarioResults } from '../results.ts';
+import { commands, markdownTable, paragraph } from './markdown.ts';
+
+const names: Partial<Record<Contender, string>> = {
+  pawl: 'Pawl',
+  dbos: 'DBOS',
+  restate: 'Restate',
+  bare: 'bare Postgres',
+};
+
+export function scenarioSection(scenarios: readonly ScenarioResults[]): string[] {
+  if (scenarios.length === 0) return [];
+  return [
+    '## Scenarios',
+    paragraph(
+      'What is promised, and whether it holds. A ratio is ours to theirs: above 1 is faster where it is a rate, and slower ' +
+        'where it is a time. It is the median of the ratios within each round, so it is not exactly the quotient of the two ' +
+        'columns before it. "Bare Postgres" is plain SQL that writes the rows which any durable engine has to write, ' +
+        'with nothing around it. How it is kept fair, and what each of the others was set up with, is in ' +
+        '[bench/README.md](../bench/README.md).',
+    ),
+    targetTable(scenarios),
+    'One scenario alone, and several:',
+    commands('npx pnpm bench --scenario B3', 'npx pnpm bench --scenario B1,B2 --peer bare --rounds 1'),
+    '### Everybody',
+    paragraph(
+      'Medians over the rounds. The CPU time per unit is that of the process which runs the workflows, and of the server; ' +
+        'it moves less than a rate when somebody else uses the machine.',
+    ),
+    contenderTable(scenarios),
+    ...failureList(scenarios),
+  ];
+}
+
+function targetTable(scenarios: readonly ScenarioResults[]): string {
+  const rows = scenarios.flatMap((scenario) =>
+    scenario.comparisons.map(({ figure, against, ours, alternative, ratio, target, verdict }) => {
+      const unit = figureUnit(figure, scenario.unit);
+      const theirUnit = figureUnit(figure, against === 'bare' ? scenario.bareUnit : scenario.unit);
+      return [
+        scenario.id,
+        `${scenario.title}: ${figureName(figure)}`,
+        withUnit(digits(ours), unit),
+        against === null ? '' : nameOf(against),
+        against === null ? '' : withUnit(digits(alternative), theirUnit),
+        against === null ? '' : withUnit(digits(ratio), ''),
+        against === null ? withUnit(target, unit) : target,
+        verdict === 'missed' ? '**missed**' : verdict,
+      ];
+    }),
+  );
+  return markdownTable(['', 'scenario', 'ours', 'against', 'alternative', 'ratio', 'target', ''], rows);
+}
+
+function contenderTable(scenarios: readonly ScenarioResults[]): string {
+  const rows = scenarios.flatMap(({ id, title, unit, bareUnit, medians }) =>
+    Object.entries(medians).map(([contender, figures], index) => [
+      index === 0 ? id : '',
+      index === 0 ? title : '',
+      nameOf(contender as Contender),
+      withUnit(digits(figures['perSecond']), contender === 'bare' ? bareUnit : unit),
+      withUnit(digits(figures['p50Ms']), 'ms'),
+      withUnit(digits(figures['p99Ms']), 'ms'),
+      cpu(figures['clientCpuMicrosPerUnit'], figures['serverCpuMicrosPerUnit']),
+    ]),
+  );
+  return markdownTable(
+    ['', 'scenario', 'contender', 'rate', 'p50', 'p99', 'CPU per unit, client + server'],
+    rows,
+  );
+}
+
+function failureList(scenarios: readonly ScenarioResults[]): string[] {
+  const failures = scenarios.flatMap(({ id, failures: all }) =>
+    all.map(({ contender, message }) => `- ${id}, ${nameOf(contender)}: ${message.split('\n')[0] ?? ''}`),
+  );
+  return failures.length === 0 ? [] : ['What failed or was not measured:', failures.join('\n')];
+}
+
+function nameOf(contender: Contender): string {
+  return names[contender] ?? contender;
+}
+
+function cpu(client: number | undefined, server: number | undefined): string {
+  return client === undefined && server === undefined ? '' : `${digits(client)} + ${digits(server)} µs`;
+}
+
+function withUnit(value: string, unit: string): string {
+  if (value === '-') return '';
+  return unit === '' ? value : `${value} ${unit}`;
+}
+
+const units: readonly (readonly [suffix: RegExp, unit: string])[] = [
+  [/PerSecond$/, '/s'],
+  [/Seconds$/, 's'],
+  [/Ms$/, 'ms'],
+  [/MB$/, 'MB'],
+];
+
+function figureUnit(figure: string, rateUnit: string): string {
+  if (figure === 'perSecond') return rateUnit;
+  return units.find(([suffix]) => suffix.test(figure))?.[1] ?? '';
+}
+
+/** The name of a figure in words: heapGrowthMB is "heap growth". */
+function figureName(figure: string): string {
+  if (figure === 'perSecond') return 'rate';
+  const suffix = units.find(([pattern]) => pattern.test(figure))?.[0];
+  const bare = suffix === undefined ? figure : figure.replace(suffix, '');
+  return bare.replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2').toLowerCase();
+}

@@ -1,0 +1,50 @@
+// The JSON that a run leaves: its form, and how it is written and read. The page in docs/ is made of nothing else.
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Contender, Figures } from './contract.ts';
+import type { Environment } from './environment.ts';
+import type { Comparison } from './report.ts';
+
+export interface RunResults extends Environment {
+  finishedAt: string;
+  settings: { rounds: number; seconds: number; warmupSeconds: number };
+  /** What the benchmark leaves. */
+  scenarios?: readonly ScenarioResults[];
+  /** What the growth command leaves. */
+  curves?: readonly CurveResults[];
+}
+
+export interface ScenarioResults {
+  id: string;
+  title: string;
+  unit: string;
+  bareUnit: string;
+  medians: Partial<Record<Contender, Figures>>;
+  comparisons: readonly Comparison[];
+  rounds: readonly Partial<Record<Contender, Figures>>[];
+  failures: readonly { contender: Contender; message: string }[];
+}
+
+export interface CurveResults {
+  id: string;
+  title: string;
+  quantity: string;
+  points: readonly PointResults[];
+  failures: readonly { x: number; message: string }[];
+}
+
+interface PointResults {
+  x: number;
+  medians: Figures;
+  rounds: readonly Figures[];
+}
+
+export async function writeResults(file: string, results: RunResults): Promise<void> {
+  await mkdir(path.dirname(path.resolve(file)), { recursive: true });
+  await writeFile(file, `${JSON.stringify(results, null, 2)}\n`);
+  console.log(`Figures written to ${file}.`);
+}
+
+export async function readResults(file: string): Promise<RunResults> {
+  return JSON.parse(await readFile(file, 'utf8')) as RunResults;
+}
