@@ -34,7 +34,7 @@ async function embeddedTurn(turn: Turn, concurrency: number): Promise<Figures> {
     const figures = await measureCounting(app, turn, { steps: 1, concurrency, count: 'workflows' }).finally(
       () => app.close(),
     );
-    const database = await PGlite.create(dataDir);
+    const database = await PGlite.create(path.join(dataDir, 'data'));
     const { rows } = await database.query<{ workflows: number; steps: number }>(
       `select (select count(*)::int from pawl.workflow where status = 'SUCCESS') as workflows,
               (select count(*)::int from pawl.step where completed_at is not null) as steps`,
