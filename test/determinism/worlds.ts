@@ -106,6 +106,8 @@ export function cutEmbedded(real: PGlite, fate: Fate): CutDatabase {
         return (text: string, params?: unknown[], options?: object) =>
           through(() => target.query(text, params, options));
       }
+      if (key === 'exec')
+        return (text: string, options?: object) => through(() => target.exec(text, options));
       if (key === 'transaction') return transaction;
       const value = Reflect.get(target, key) as unknown;
       return typeof value === 'function' ? (value as () => unknown).bind(target) : value;

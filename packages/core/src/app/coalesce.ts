@@ -21,6 +21,7 @@ export function coalesce<I, O>(
 ): (item: I) => Promise<O> {
   const queue: Waiting<I, O>[] = [];
   let inFlight = 0;
+  let scheduled = false;
 
   async function attempt(batch: readonly Waiting<I, O>[]): Promise<void> {
     try {
@@ -35,15 +36,26 @@ export function coalesce<I, O>(
     }
   }
 
-  async function flush(): Promise<void> {
+  function schedule(): void {
+    if (scheduled || inFlight === options.maxInFlight || queue.length === 0) return;
+    scheduled = true;
+    // After the I/O of this turn: what came in with it goes together.
+    setImmediate(launch);
+  }
+
+  function launch(): void {
+    scheduled = false;
     inFlight += 1;
-    while (queue.length > 0) await attempt(queue.splice(0, options.maxItems));
-    inFlight -= 1;
+    void attempt(queue.splice(0, options.maxItems)).then(() => {
+      inFlight -= 1;
+      schedule();
+    });
+    schedule();
   }
 
   return (item) =>
     new Promise((resolve, reject) => {
       queue.push({ item, resolve, reject });
-      if (inFlight < options.maxInFlight) void flush();
+      schedule();
     });
 }

@@ -1,6 +1,6 @@
 // debounce(): calls in quick succession become one run. Checks of what is given; the engine does the rest.
 
-import { checkName, type Duration, newWorkflowID, toMilliseconds } from '../codec/index.ts';
+import { checkName, type Duration, newID, toMilliseconds } from '../codec/index.ts';
 import { debounceFromOutside, debounceFromWorkflow } from '../engine/debounce.ts';
 import { ConfigurationError, InStepError } from '../errors/index.ts';
 import { checkOptions } from './check-options.ts';
@@ -28,7 +28,7 @@ export async function debounce<R>(
   if (step !== undefined) throw new InStepError('debounce', 'step', activation?.workflowID);
   const settings = readOptions(options);
   // A run that many call for has an id of its own: that of `withNextWorkflowID` stays for the next start.
-  const params = { workflowID: newWorkflowID(), delay: settings.periodMs };
+  const params = { workflowID: newID(), delay: settings.periodMs };
   const start = readRequest(core, workflow, params);
   const input = (async () => encodeInput(core, start.registration, args))();
   let workflowID: string;

@@ -1,8 +1,7 @@
 // Management: what operators and programs do with workflows by their ids. Inside a workflow each verb is a recorded
 // step.
 
-import { randomUUID } from 'node:crypto';
-import { checkWorkflowID, newWorkflowID } from '../codec/index.ts';
+import { checkWorkflowID, newID } from '../codec/index.ts';
 import {
   ConfigurationError,
   NonExistentWorkflowError,
@@ -250,7 +249,7 @@ export async function forkWorkflow(
     );
   }
   // Drawn once: by them a repeated fork recognizes itself.
-  const [randomID, nonce] = [newWorkflowID(), randomUUID()];
+  const [randomID, nonce] = [newID(), newID()];
   return core.recordedCall('forkWorkflow', async () => {
     const { database, claimSoon } = core.outsideTransaction('forkWorkflow');
     const id = params.newWorkflowID === undefined ? randomID : checkWorkflowID(params.newWorkflowID);

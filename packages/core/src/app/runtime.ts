@@ -116,8 +116,8 @@ async function wire(options: RuntimeOptions, telemetry: Telemetry, ended: () => 
     quietLane(database.lane(name), telemetry),
   ) as [Lane, Lane, Lane];
   const journalLanes = [journal1, journal2];
-  const listeners = new Map<string, Set<Listener>>();
-  const eventListeners = new Map<string, Set<(value: string | null) => void>>();
+  const listeners = new Map<string, Listener[]>();
+  const eventListeners = new Map<string, ((value: string | null) => void)[]>();
 
   const engine = createEngine({
     ...options,
@@ -346,19 +346,21 @@ function quietLane(lane: Lane, { quietly }: Telemetry): Lane {
   };
 }
 
-function add<T>(map: Map<string, Set<T>>, key: string, value: T): void {
-  const set = map.get(key);
-  if (set === undefined) map.set(key, new Set([value]));
-  else set.add(value);
+function add<T>(map: Map<string, T[]>, key: string, value: T): void {
+  const values = map.get(key);
+  if (values === undefined) map.set(key, [value]);
+  else values.push(value);
 }
 
-function remove<T>(map: Map<string, Set<T>>, key: string, value: T): void {
-  const set = map.get(key);
-  if (set?.delete(value) && set.size === 0) map.delete(key);
+function remove<T>(map: Map<string, T[]>, key: string, value: T): void {
+  const values = map.get(key) ?? [];
+  const at = values.indexOf(value);
+  if (at >= 0) values.splice(at, 1);
+  if (values.length === 0) map.delete(key);
 }
 
-function take<T>(map: Map<string, Set<T>>, key: string): Set<T> | [] {
-  const set = map.get(key);
+function take<T>(map: Map<string, T[]>, key: string): T[] {
+  const values = map.get(key);
   map.delete(key);
-  return set ?? [];
+  return values ?? [];
 }

@@ -133,7 +133,8 @@ export async function startWorkflow<A extends unknown[], R>(
   if (parent !== undefined && scope.step === undefined) {
     workflowID = await startChild(engine, parent, request, () => encodeInput(core, registration, args));
   } else {
-    request.input = await encodeInput(core, registration, args);
+    const input = encodeInput(core, registration, args);
+    request.input = input instanceof Promise ? await input : input;
     if (queued !== undefined) await queuesStored(core);
     workflowID =
       params.transaction === undefined

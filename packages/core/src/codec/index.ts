@@ -5,4 +5,4 @@ export { type Duration, secondsToMilliseconds, toMilliseconds } from './duration
 export type { ErrorClass } from './error-registry.ts';
 export { checkName, checkWorkflowID, childWorkflowID, scheduledWorkflowID } from './identifiers.ts';
 export type { Serializer } from './serializer.ts';
-export { newWorkflowID } from './workflow-id.ts';
+export { newID } from './new-id.ts';

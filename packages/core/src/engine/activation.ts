@@ -42,9 +42,11 @@ export class Activation implements RunInfo {
   readonly auth: ActivationOptions['auth'];
   readonly queue: string | null;
   readonly delivery: Delivery;
-  readonly waits = new Set<Wait>();
-  /** What reads streams for it. */
-  readonly reads = new Set<AbortController>();
+  // Most runs need none of these, and each would be a fifth of a kilobyte.
+  #waits: Set<Wait> | undefined;
+  #reads: Set<AbortController> | undefined;
+  #patches: Map<string, Promise<boolean>> | undefined;
+  #abortListeners: Set<(reason: unknown) => void> | undefined;
   state: 'running' | 'ended' | 'cancelled' | 'dead' = 'running';
   /** The step that was called last; -1 before the first. */
   lastStepID = -1;
@@ -54,8 +56,6 @@ export class Activation implements RunInfo {
   pausing = 0;
   /** Operations that are queued or in flight. */
   pending = 0;
-  /** What `patch()` answered, by name. */
-  readonly patches = new Map<string, Promise<boolean>>();
   /** Resolves when the last marker of a patch is durable. */
   marking: Promise<void> | undefined;
   parkTimer: NodeJS.Timeout | undefined;
@@ -63,7 +63,6 @@ export class Activation implements RunInfo {
   cancellation: WorkflowCancelledError | undefined;
   readonly #host: EngineHost;
   readonly #rows: Map<number, JournalRow> | undefined;
-  readonly #abortListeners = new Set<(reason: unknown) => void>();
   #controller: AbortController | undefined;
 
   constructor(host: EngineHost, options: ActivationOptions) {
@@ -88,6 +87,20 @@ export class Activation implements RunInfo {
 
   get workflowName(): string {
     return this.registration.name;
+  }
+
+  get waits(): Set<Wait> {
+    return (this.#waits ??= new Set());
+  }
+
+  /** What reads streams for it. */
+  get reads(): Set<AbortController> {
+    return (this.#reads ??= new Set());
+  }
+
+  /** What `patch()` answered, by name. */
+  get patches(): Map<string, Promise<boolean>> {
+    return (this.#patches ??= new Map());
   }
 
   get live(): boolean {
@@ -182,8 +195,8 @@ export class Activation implements RunInfo {
 
   onAbort(listener: (reason: unknown) => void): () => void {
     if (this.cancellation !== undefined) listener(this.cancellation);
-    else this.#abortListeners.add(listener);
-    return () => this.#abortListeners.delete(listener);
+    else (this.#abortListeners ??= new Set()).add(listener);
+    return () => this.#abortListeners?.delete(listener);
   }
 
   /** Durable calls reject from now on, waits at once. */
@@ -206,16 +219,16 @@ export class Activation implements RunInfo {
   }
 
   #abort(reason: unknown): void {
-    const listeners = [...this.#abortListeners];
-    this.#abortListeners.clear();
+    const listeners = this.#abortListeners ?? [];
+    this.#abortListeners = undefined;
     for (const listener of listeners) listener(reason);
   }
 
   #stopWaits(reason: unknown): void {
-    const waits = [...this.waits];
-    this.waits.clear();
+    const waits = this.#waits ?? [];
+    this.#waits = undefined;
     for (const wait of waits) wait.abandon(reason);
-    for (const read of this.reads) read.abort(reason);
+    for (const read of this.#reads ?? []) read.abort(reason);
   }
 
   #stopTimers(): void {

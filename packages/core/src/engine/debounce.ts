@@ -1,7 +1,7 @@
 // Debounced starts: by a caller, and by a workflow. The run waits in the database, so calls of all processes meet there;
 // who calls also sees to it that it begins in time.
 
-import { newWorkflowID } from '../codec/index.ts';
+import { newID } from '../codec/index.ts';
 import { debounce, type DebounceCall } from '../store/debounce.ts';
 import type { StartPart } from '../store/operations.ts';
 import type { StartEvent } from '../telemetry/events.ts';
@@ -36,7 +36,7 @@ const underWay = new WeakMap<EngineHost, Map<string, Batch | undefined>>();
  */
 export function debounceFromOutside(host: EngineHost, request: DebounceRequest): Promise<string> {
   const { start: startRequest, key, periodMs, maxWaitMs } = request;
-  const start = startPart(startRequest, newWorkflowID(), undefined);
+  const start = startPart(startRequest, newID(), undefined);
   const event = announce(host, start, undefined, false);
   const call = { start, key, periodMs, maxWaitMs, caller: null, again: false };
   let keys = underWay.get(host);
@@ -102,7 +102,7 @@ export async function debounceFromWorkflow(
   let dueMs: number | undefined;
   const call = async (tx: SqlClient): Promise<string> => {
     if (start === undefined) {
-      start = startPart({ ...request.start, input: await input }, newWorkflowID(), undefined);
+      start = startPart({ ...request.start, input: await input }, newID(), undefined);
       event = announce(host, start, activation, false);
     }
     const written = await debounce(tx, host.database.qualify, {

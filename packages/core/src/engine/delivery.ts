@@ -43,7 +43,8 @@ export class Delivery {
   readonly #onStall: (row: JournalRow) => void;
   readonly #slots: Slot[] = [];
   readonly #recorded: readonly JournalRow[];
-  readonly #arrived = new Map<number, () => void>();
+  /** Calls of recorded results. */
+  #arrived: Map<number, () => void> | undefined;
   #next = 0;
   #lastSeq = 0;
   #lastTurn = -1;
@@ -98,7 +99,7 @@ export class Delivery {
   get uncalled(): JournalRow | undefined {
     for (let i = this.#next; i < this.#recorded.length; i++) {
       const row = this.#recorded[i] as JournalRow;
-      if (!this.#arrived.has(row.stepID)) return row;
+      if (this.#arrived?.has(row.stepID) !== true) return row;
     }
     return undefined;
   }
@@ -123,7 +124,7 @@ export class Delivery {
 
   /** The call of a recorded result was made. */
   arrive(stepID: number, settle: () => void): void {
-    this.#arrived.set(stepID, settle);
+    (this.#arrived ??= new Map()).set(stepID, settle);
     this.#request();
   }
 
@@ -132,13 +133,13 @@ export class Delivery {
     if (this.#closed) return;
     if (this.replaying) {
       const row = this.#recorded[this.#next] as JournalRow;
-      const settle = this.#arrived.get(row.stepID);
+      const settle = this.#arrived?.get(row.stepID);
       if (settle === undefined) {
         this.#watchForStall(row);
         return;
       }
       this.#next++;
-      this.#arrived.delete(row.stepID);
+      this.#arrived?.delete(row.stepID);
       this.#lastTurn = this.#turns.current;
       settle();
       this.#request();
@@ -151,7 +152,7 @@ export class Delivery {
     this.#closed = true;
     clearTimeout(this.#stall);
     this.#slots.length = 0;
-    this.#arrived.clear();
+    this.#arrived?.clear();
   }
 
   #request(): void {
@@ -183,12 +184,12 @@ export class Delivery {
 
   /** Other results wait for a recorded one that nobody calls for: the code is not the one that recorded it. */
   #watchForStall(row: JournalRow): void {
-    const others = this.#arrived.size > 0 || this.#slots.some((slot) => slot.settle !== undefined);
+    const others = (this.#arrived?.size ?? 0) > 0 || this.#slots.some((slot) => slot.settle !== undefined);
     if (this.#stall !== undefined || !others) return;
     const at = this.#next;
     this.#stall = setTimeout(() => {
       this.#stall = undefined;
-      if (!this.#closed && this.#next === at && !this.#arrived.has(row.stepID)) this.#onStall(row);
+      if (!this.#closed && this.#next === at && this.#arrived?.has(row.stepID) !== true) this.#onStall(row);
     }, STALL_MS);
   }
 }

@@ -81,6 +81,7 @@ export function createEngine(options: EngineOptions): Engine {
     draining: false,
     journal: createJournal({
       lanes: options.journalLanes,
+      serial: options.database.embedded,
       roundTripMs: () => engine.clock.roundTripMs,
       executor: () => engine.executor,
       events,
@@ -303,6 +304,7 @@ export function createEngine(options: EngineOptions): Engine {
     engine.journal.add({
       fenced: { workflowID, fence, stepID: null, seq: null, keep: false },
       end,
+      undivided: activation.queue !== null,
       settle: (answer) => {
         if (answer === undefined || answer.outcome === 'written') engine.finished(activation, end);
         else if (answer.outcome === 'cancelled') {

@@ -66,6 +66,7 @@ beforeEach(() => {
   const lane = (): Lane => ({ call: () => Promise.resolve([]), close: () => Promise.resolve() });
   journal = createJournal({
     lanes: [lane(), lane()],
+    serial: false,
     roundTripMs: () => roundTripMs,
     executor: () => 1,
     events: createEmitter(),

@@ -1,7 +1,8 @@
 // Messages and events: what a workflow tells others, and what callers tell workflows. A message's id is made by its
 // sender, so that a repeated write of it is one message.
 
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
+import { newID } from '../codec/index.ts';
 import { NonExistentWorkflowError } from '../errors/index.ts';
 import type { Queryable } from '../store/database.ts';
 import { flushWithin } from '../store/flush.ts';
@@ -44,7 +45,7 @@ function sent(host: EngineHost, event: SendEvent | undefined, error?: unknown): 
 
 /** From outside: durable when it resolves. */
 export function sendFromOutside(host: EngineHost, request: SendRequest): Promise<void> {
-  const id = request.idempotencyKey === undefined ? randomUUID() : keyedID(request.idempotencyKey);
+  const id = request.idempotencyKey === undefined ? newID() : keyedID(request.idempotencyKey);
   const message: MessagePart = {
     destination: request.destination,
     id,
@@ -213,7 +214,7 @@ export async function sendWithin(
   tx: Pick<Queryable, 'query'>,
   request: SendRequest,
 ): Promise<void> {
-  const id = request.idempotencyKey === undefined ? randomUUID() : keyedID(request.idempotencyKey);
+  const id = request.idempotencyKey === undefined ? newID() : keyedID(request.idempotencyKey);
   const { destination, topic, body, park } = request;
   const event = announce(host, undefined, request);
   const message: MessagePart = { destination, id, topic, body, sender: null, park, trace: event?.trace };

@@ -51,6 +51,7 @@ export function record(host: EngineHost, options: RecordOptions): void {
     return taken;
   };
   const operation: Operation & {
+    undivided?: boolean;
     settle: (answer: Answer | undefined) => void;
     fail: (error: unknown) => void;
   } = {
@@ -103,6 +104,7 @@ export function record(host: EngineHost, options: RecordOptions): void {
       });
     },
   };
+  if (activation.queue !== null) operation.undivided = true;
   if (options.start !== undefined) operation.start = options.start;
   if (options.event !== undefined) operation.event = options.event;
   if (options.entry !== undefined) operation.entry = options.entry;

@@ -1,8 +1,7 @@
 // Starts: of a workflow by a caller, of a child by a workflow. One row decides who is first; the rest get what the
 // policy says. A start is durable before anybody hears of it.
 
-import { randomInt, randomUUID } from 'node:crypto';
-import { childWorkflowID, newWorkflowID, sameInput } from '../codec/index.ts';
+import { childWorkflowID, newID, sameInput } from '../codec/index.ts';
 import {
   QueueDuplicatedError,
   UnknownQueueError,
@@ -46,7 +45,30 @@ export function startPart(
   workflowID: string,
   parent: Activation | undefined,
 ): StartPart {
-  const { registration, timeoutMs, auth, queued, priority, attributes } = request;
+  const { registration, queued } = request;
+  const part: StartPart = {
+    workflowID,
+    nonce: newID(),
+    fence: 1 + Math.floor(Math.random() * (FENCES - 1)),
+    name: registration.name,
+    version: queued !== undefined ? request.version : registration.version,
+    input: request.input,
+    chosen: request.workflowID !== undefined,
+    extra: extraOf(request, parent),
+  };
+  if (queued !== undefined) part.queued = queued;
+  return part;
+}
+
+/** What most starts do not have, as JSON; null: this one has nothing of it either. */
+function extraOf(request: StartRequest, parent: Activation | undefined): string | null {
+  const { timeoutMs, auth, queued, priority, attributes } = request;
+  if (
+    parent === undefined &&
+    (timeoutMs ?? auth ?? attributes) === undefined &&
+    (priority === undefined || queued !== undefined)
+  )
+    return null;
   const extra: Record<string, unknown> = {};
   if (timeoutMs !== undefined && timeoutMs !== null) extra.timeout = timeoutMs;
   else if (timeoutMs === undefined && parent !== undefined && parent.deadline !== null)
@@ -58,18 +80,7 @@ export function startPart(
   }
   if (priority !== undefined && queued === undefined) extra.priority = priority;
   if (attributes !== undefined) extra.attributes = JSON.parse(attributes) as unknown;
-  const plain = Object.keys(extra).length === 0;
-  return {
-    workflowID,
-    nonce: randomUUID(),
-    fence: randomInt(1, FENCES),
-    name: registration.name,
-    version: queued !== undefined ? request.version : registration.version,
-    input: request.input,
-    chosen: request.workflowID !== undefined,
-    extra: plain ? null : JSON.stringify(extra),
-    ...(queued !== undefined && { queued }),
-  };
+  return JSON.stringify(extra);
 }
 
 /** Tells those who watch, and stores what they want to go with the workflow. */
@@ -123,7 +134,7 @@ function activate(
 
 /** A start from outside. Resolves once it is durable, or with what the policy says of the one that was there. */
 export function startFromOutside(host: EngineHost, request: StartRequest): Promise<string> {
-  const start = startPart(request, request.workflowID ?? newWorkflowID(), undefined);
+  const start = startPart(request, request.workflowID ?? newID(), undefined);
   const here = start.queued === undefined;
   const event = announce(host, start, undefined, here);
   return new Promise((resolve, reject) => {
@@ -157,7 +168,7 @@ export async function startWithin(
   request: StartRequest,
   parent: Activation | undefined,
 ): Promise<string> {
-  const start = startPart(forAnybody(request), request.workflowID ?? newWorkflowID(), parent);
+  const start = startPart(forAnybody(request), request.workflowID ?? newID(), parent);
   // Its caller is the code around it, be it a step.
   const event = announce(host, start, undefined, false);
   try {
@@ -197,7 +208,7 @@ const CHUNK = 1000;
 /** Many starts from outside in one transaction: all are durable, or none. Whoever serves them claims them. */
 export async function startTogether(host: EngineHost, requests: readonly StartRequest[]): Promise<string[]> {
   const starts = requests.map((request) =>
-    startPart(forAnybody(request), request.workflowID ?? newWorkflowID(), undefined),
+    startPart(forAnybody(request), request.workflowID ?? newID(), undefined),
   );
   const events = starts.map((start) => announce(host, start, undefined, false));
   const write = (): Promise<void> =>

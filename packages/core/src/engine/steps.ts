@@ -3,7 +3,7 @@
 
 import { checkName, type Duration, toMilliseconds } from '../codec/index.ts';
 import { ConfigurationError, MaxStepRetriesError, StepTimeoutError } from '../errors/index.ts';
-import type { StepKind, StepPart } from '../store/operations.ts';
+import type { StepKind } from '../store/operations.ts';
 import type { EngineEvents, Surroundable } from '../telemetry/events.ts';
 import type { Activation } from './activation.ts';
 import type { EngineHost } from './host.ts';
@@ -215,7 +215,7 @@ class StepRun {
         return;
       }
       this.#settled(attempt);
-      this.#write({ output: text }, attempt);
+      this.#write(text, null, attempt);
     };
     activation.running++;
     this.#startedAt = performance.now();
@@ -332,23 +332,27 @@ class StepRun {
 
   #fail(error: unknown, attempt: number): void {
     this.#settled(attempt, error);
-    this.#write({ error: this.#host.codec.encodeError(error) }, attempt);
+    this.#write(null, this.#host.codec.encodeError(error), attempt);
   }
 
-  #write(result: Pick<Partial<StepPart>, 'output' | 'error'>, attempt: number): void {
+  #write(output: string | null, error: string | null, attempt: number): void {
     const { stepID, kind, name, deliver, reject } = this.#call;
     if (this.#activation.state === 'dead' || this.#activation.state === 'ended') return;
     record(this.#host, {
       activation: this.#activation,
       stepID,
-      step: stepPart({
+      step: {
         kind,
         name,
+        target: null,
+        output,
+        error,
+        childID: null,
+        outcome: null,
         attempts: attempt,
         begun: attempt > 1,
         durationMs: performance.now() - this.#startedAt,
-        ...result,
-      }),
+      },
       keep: true,
       deliver,
       reject,

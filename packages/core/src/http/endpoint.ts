@@ -3,7 +3,7 @@
 import type { EventKey } from '../app/topics.ts';
 import type { WorkflowHandle } from '../app/handles.ts';
 import type { Workflow } from '../app/workflows.ts';
-import { newWorkflowID } from '../codec/index.ts';
+import { newID } from '../codec/index.ts';
 import { ValidationError } from '../errors/index.ts';
 import type { HttpClaimOutcome } from '../store/http-requests.ts';
 import {
@@ -73,7 +73,7 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     if (read.kind === 'refused') return read.reply;
 
     if (given.kind === 'none' || identified === undefined) {
-      const workflowID = newWorkflowID();
+      const workflowID = newID();
       exchange.setIdempotency({ key: undefined, workflowID, attempt: 1 });
       const input = await inputOf(exchange, read.body);
       if (input.kind === 'refused') return input.reply;

@@ -1,31 +1,26 @@
-// Postgres array literals, built by hand: one pass over the values, the cheapest form to send many rows in one
-// statement. Values are text, integers, floats or booleans; null is NULL.
+// Postgres array literals: the cheapest form to send many rows in one statement. Between the brackets they are what JSON
+// is, as long as no character is escaped by a letter; JSON.stringify makes them at a tenth of the cost of a loop, because a
+// stored result is JSON, full of quotes.
 
-const SPECIAL = /["\\]/;
+/** May be wrong about a backslash before a letter, which is then two backslashes; the second one is not, and takes longer. */
+const MAYBE_BY_LETTER = /\\[^"\\]/;
+const BY_LETTER = /(?:^|[^\\])(?:\\\\)*\\[^"\\]/;
 const SPECIALS = /["\\]/g;
 
 /** `{"a","b",NULL}` */
 export function textArray(values: readonly (string | null)[]): string {
-  if (values.length === 0) return '{}';
-  let text = '{';
-  for (let i = 0; i < values.length; i++) {
-    if (i > 0) text += ',';
-    const value = values[i] as string | null;
-    if (value === null) text += 'NULL';
-    else if (SPECIAL.test(value)) text += `"${value.replace(SPECIALS, '\\$&')}"`;
-    else text += `"${value}"`;
-  }
-  return `${text}}`;
+  const json = JSON.stringify(values);
+  if (!MAYBE_BY_LETTER.test(json) || !BY_LETTER.test(json)) return `{${json.slice(1, -1)}}`;
+  // Line feeds and the like, or a lone surrogate, which the database is to see as it is sent.
+  const texts = values.map((value) => (value === null ? 'NULL' : `"${value.replace(SPECIALS, '\\$&')}"`));
+  return `{${texts.join(',')}}`;
 }
 
 /** `{1,2,NULL}`, also for floats and booleans. */
 export function plainArray(values: readonly (number | boolean | null)[]): string {
-  if (values.length === 0) return '{}';
-  let text = '{';
-  for (let i = 0; i < values.length; i++) {
-    if (i > 0) text += ',';
-    const value = values[i] as number | boolean | null;
-    text += value === null ? 'NULL' : value;
-  }
-  return `${text}}`;
+  // In JSON what is not finite would be null.
+  for (const value of values)
+    if (typeof value === 'number' && !Number.isFinite(value))
+      return `{${values.map((each) => each ?? 'NULL').join(',')}}`;
+  return `{${JSON.stringify(values).slice(1, -1)}}`;
 }

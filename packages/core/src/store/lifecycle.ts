@@ -125,48 +125,34 @@ function collect(
   claimed: Map<string, ClaimedWorkflow>,
 ): { workflowID: string; stepID: number } | undefined {
   for (const row of rows) {
-    const [
-      id,
-      header,
-      input,
-      stepID,
-      kind,
-      name,
-      target,
-      childID,
-      outcome,
-      output,
-      error,
-      seq,
-      attempts,
-      deadline,
-      completed,
-    ] = row as (string | null)[];
-    const workflowID = id as string;
+    // By index: to take a row apart by its iterator took a tenth of what a claimed workflow costs here.
+    const id = row[0];
+    const kind = row[4];
     // A remark on all of them.
     if (id === null || id === undefined) continue;
-    if (kind === 'more') return { workflowID, stepID: Number(stepID) };
+    const workflowID = id;
+    if (kind === 'more') return { workflowID, stepID: Number(row[3]) };
     if (kind === 'workflow') {
-      const fields = JSON.parse(header as string) as Omit<
+      const fields = JSON.parse(row[1] as string) as Omit<
         ClaimedWorkflow,
         'workflowID' | 'input' | 'journal'
       >;
-      claimed.set(workflowID, { ...fields, workflowID, input: input ?? null, journal: [] });
+      claimed.set(workflowID, Object.assign(fields, { workflowID, input: row[2] ?? null, journal: [] }));
       continue;
     }
     claimed.get(workflowID)?.journal.push({
-      stepID: Number(stepID),
+      stepID: Number(row[3]),
       kind: kind as StepKind,
-      name: name ?? null,
-      target: target ?? null,
-      childID: childID ?? null,
-      outcome: outcome ?? null,
-      output: output ?? null,
-      error: error ?? null,
-      seq: numeric(seq),
-      attempts: numeric(attempts),
-      deadline: numeric(deadline),
-      completed: completed === 't' || completed === 'true',
+      name: row[5] ?? null,
+      target: row[6] ?? null,
+      childID: row[7] ?? null,
+      outcome: row[8] ?? null,
+      output: row[9] ?? null,
+      error: row[10] ?? null,
+      seq: numeric(row[11]),
+      attempts: numeric(row[12]),
+      deadline: numeric(row[13]),
+      completed: row[14] === 't' || row[14] === 'true',
     });
   }
   return undefined;

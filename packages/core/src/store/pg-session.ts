@@ -100,6 +100,9 @@ export function asOneTransaction(
   return `${LOCAL_SETTINGS}; ${call}`;
 }
 
-function literal(value: unknown): string {
-  return value === null || value === undefined ? 'NULL' : ` E'${String(value).replace(/[\\']/g, '$&$&')}'`;
+/** A value as text in a statement. */
+export function literal(value: unknown): string {
+  if (value === null || value === undefined) return 'NULL';
+  const text = String(value);
+  return text.includes('\\') || text.includes("'") ? ` E'${text.replace(/[\\']/g, '$&$&')}'` : ` '${text}'`;
 }
