@@ -104,6 +104,8 @@ test.concurrent.each([
       .send({ id: CANARIES.key, orderID: workflowID, money: CANARIES.money })
       .expect(202);
     expect(await charging).toEqual(['charging']);
+    // The span of a request ends after its answer was sent.
+    await one('POST /webhooks/payment');
     await first.kill();
 
     const before = spans();
