@@ -44,42 +44,59 @@ AS $$ SELECT sha256(convert_to(p_nonce || p_one, 'UTF8')) = sha256(convert_to(p_
 -- Claims keys. Arguments are parallel arrays in the order of the ids, so that two calls never wait for each
 -- other in a circle. Outcomes: new, retry (after a failed attempt), takeover (after a lease), running, done,
 -- mismatch. A done row does not change before it expires: it is read without a lock, and a replay writes nothing.
+-- What is new is inserted by one statement; the rest is looked at one by one.
 CREATE FUNCTION pawl.http_claim(
   p_ids text[], p_fingerprints text[], p_owners text[], p_leases float8[]
 ) RETURNS SETOF pawl.http_outcome LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_now  timestamptz := pawl.clock();
+  v_generation bigint := floor(pawl.epoch_ms(v_now));
+  v_mine text[];
   v_row  pawl.http_request;
   v_out  pawl.http_outcome;
   v_lease timestamptz;
 BEGIN
   -- The pool has the role's defaults, but what a caller is told is to be on disk.
   PERFORM set_config('synchronous_commit', 'on', true);
+  WITH mine AS (
+    INSERT INTO pawl.http_request (id, state, fingerprint, owner, generation, attempt, created_at, lease_until)
+    SELECT u.id, 'running', u.fingerprint, u.owner, v_generation, 1, v_now, v_now + u.lease * interval '1 millisecond'
+    FROM unnest(p_ids, p_fingerprints, p_owners, p_leases) u(id, fingerprint, owner, lease)
+    ON CONFLICT (id) DO NOTHING RETURNING owner
+  ) SELECT array_agg(m.owner) INTO v_mine FROM mine m;
+  IF cardinality(v_mine) = cardinality(p_ids) THEN
+    RETURN QUERY SELECT i - 1, 'new', 1, v_generation::float8, NULL::integer, NULL, NULL::bytea, NULL::float8
+    FROM generate_subscripts(p_ids, 1) i;
+    RETURN;
+  END IF;
   FOR i IN 1 .. cardinality(p_ids) LOOP
-    v_lease := v_now + p_leases[i] * interval '1 millisecond';
     v_out := NULL;
     v_out.item := i - 1;
+    IF p_owners[i] = ANY (v_mine) THEN
+      v_out.outcome := 'new';
+      v_out.attempt := 1;
+      v_out.generation := v_generation;
+      RETURN NEXT v_out;
+      CONTINUE;
+    END IF;
 
+    v_lease := v_now + p_leases[i] * interval '1 millisecond';
     SELECT * INTO v_row FROM pawl.http_request r WHERE r.id = p_ids[i] AND r.state = 'done';
     IF NOT FOUND OR v_row.expires_at <= v_now THEN
       LOOP
-        INSERT INTO pawl.http_request (id, state, fingerprint, owner, generation, attempt, created_at, lease_until)
-        VALUES (p_ids[i], 'running', p_fingerprints[i], p_owners[i], floor(pawl.epoch_ms(v_now)), 1, v_now, v_lease)
-        ON CONFLICT (id) DO NOTHING RETURNING * INTO v_row;
-        IF FOUND THEN
-          v_out.outcome := 'new';
-          EXIT;
-        END IF;
         SELECT * INTO v_row FROM pawl.http_request r WHERE r.id = p_ids[i] FOR NO KEY UPDATE;
+        EXIT WHEN FOUND;
+        -- Given back, or swept, since.
+        INSERT INTO pawl.http_request (id, state, fingerprint, owner, generation, attempt, created_at, lease_until)
+        VALUES (p_ids[i], 'running', p_fingerprints[i], p_owners[i], v_generation, 1, v_now, v_lease)
+        ON CONFLICT (id) DO NOTHING RETURNING * INTO v_row;
         EXIT WHEN FOUND;
       END LOOP;
 
-      IF v_out.outcome IS NOT NULL THEN
-        NULL;
-      ELSIF v_row.expires_at <= v_now THEN
+      IF v_row.expires_at <= v_now THEN
         UPDATE pawl.http_request r
         SET state = 'running', fingerprint = p_fingerprints[i], owner = p_owners[i], attempt = 1,
-          generation = greatest(floor(pawl.epoch_ms(v_now)), r.generation + 1), created_at = v_now,
+          generation = greatest(v_generation, r.generation + 1), created_at = v_now,
           lease_until = v_lease, completed_at = NULL, expires_at = NULL, status = NULL, headers = NULL, body = NULL
         WHERE r.id = p_ids[i] RETURNING * INTO v_row;
         v_out.outcome := 'new';
@@ -143,17 +160,50 @@ END $$;
 CREATE FUNCTION pawl.http_settle(
   p_ids text[], p_owners text[], p_generations float8[], p_attempts integer[], p_states text[], p_retentions float8[],
   p_status integer[], p_headers text[], p_lengths integer[], p_bodies bytea
-) RETURNS SETOF pawl.http_outcome LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS SETOF pawl.http_outcome LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
-  v_now timestamptz := pawl.clock();
+  v_now timestamptz;
+  v_stored integer[];
   v_row pawl.http_request;
   v_out pawl.http_outcome;
   v_at  integer := 1;
 BEGIN
   PERFORM set_config('synchronous_commit', 'on', true);
+  -- All of them, in their order, before any is written: joined requests of two processes may end each other's attempts.
+  PERFORM 1 FROM pawl.http_request r WHERE r.id = ANY (p_ids) ORDER BY r.id FOR NO KEY UPDATE;
+  v_now := pawl.clock();
+  IF cardinality(p_ids) > 2 THEN
+    -- As a rule nothing has happened to them. (`coalesce`: not to walk over all that is running.)
+    WITH stored AS (
+      UPDATE pawl.http_request r
+      SET state = u.state, completed_at = v_now, expires_at = v_now + u.retention * interval '1 millisecond',
+        status = u.status, headers = u.headers, body = substring(p_bodies FROM u.at FOR u.length)
+      FROM (
+        SELECT t.*, 1 + coalesce(sum(t.length) OVER (
+          ORDER BY t.item ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::integer AS at
+        FROM unnest(p_ids, p_owners, p_generations, p_attempts, p_states, p_retentions, p_status, p_headers, p_lengths)
+          WITH ORDINALITY t(id, owner, generation, attempt, state, retention, status, headers, length, item)
+      ) u
+      WHERE r.id = u.id AND coalesce(r.state, '') = 'running' AND r.owner = u.owner AND r.attempt = u.attempt
+        AND r.generation = u.generation AND u.state IN ('done', 'failed')
+      RETURNING u.item::integer
+    ) SELECT array_agg(s.item) INTO v_stored FROM stored s;
+    IF cardinality(v_stored) = cardinality(p_ids) THEN
+      RETURN QUERY SELECT i - 1, 'stored', NULL::integer, NULL::float8, NULL::integer, NULL, NULL::bytea, NULL::float8
+      FROM generate_subscripts(p_ids, 1) i;
+      RETURN;
+    END IF;
+  END IF;
   FOR i IN 1 .. cardinality(p_ids) LOOP
     v_out := NULL;
     v_out.item := i - 1;
+    IF i = ANY (v_stored) THEN
+      v_out.outcome := 'stored';
+      v_at := v_at + coalesce(p_lengths[i], 0);
+      RETURN NEXT v_out;
+      CONTINUE;
+    END IF;
     SELECT * INTO v_row FROM pawl.http_request r WHERE r.id = p_ids[i] FOR NO KEY UPDATE;
     IF NOT FOUND THEN
       v_out.outcome := 'missing';

@@ -1,9 +1,9 @@
 // Owns a Pawl instance's dealings with its idempotency records: batches, deadlines, heartbeats, and what becomes of
 // an answer that arrives too late. One ledger per instance, however many apps use it.
 // Never sees a request or a response.
-import { randomUUID } from 'node:crypto';
 import { internals } from '../app/internals.ts';
 import type { Pawl } from '../app/pawl.ts';
+import { newID } from '../codec/index.ts';
 import { DatabaseUnavailableError } from '../errors/index.ts';
 import { classifyFault } from '../store/faults.ts';
 import {
@@ -161,7 +161,7 @@ function createLedger({ requests, ongoing, events, onError }: LedgerOptions): Le
     sweepNowAndThen,
 
     async claim({ id, fingerprint, leaseMs, retentionMs }) {
-      const owner = randomUUID();
+      const owner = newID();
       const claiming = claimOne({ id, fingerprint, owner, leaseMs });
       const outcome = await within(CLAIM_DEADLINE_MS, claiming, () => {
         // It was told that nothing happened: so a claim that succeeds after all is given back, with what is known of
@@ -201,7 +201,7 @@ function createLedger({ requests, ongoing, events, onError }: LedgerOptions): Le
     },
 
     look: ({ id, fingerprint }) =>
-      within(CLAIM_DEADLINE_MS, requests().look(id, fingerprint, randomUUID()), () => undefined),
+      within(CLAIM_DEADLINE_MS, requests().look(id, fingerprint, newID()), () => undefined),
     settled: (id, timeoutMs, signal) => waiting.wait(id, Math.min(timeoutMs, LOOK_EVERY_MS), signal),
   };
 }

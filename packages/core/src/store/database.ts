@@ -50,6 +50,8 @@ export interface Listener {
 }
 
 export interface Database extends Queryable {
+  /** With a name the statement is prepared once per connection, where connections are sessions and nobody else's. */
+  query<R = Row>(text: string, params?: readonly unknown[], name?: string): Promise<QueryResult<R>>;
   /** Embedded: one process, one connection, nobody else. */
   readonly embedded: boolean;
   /** A transaction pooler lies in between: no LISTEN and no session locks. Known once a lane or `listen` has connected. */

@@ -2,7 +2,13 @@
 import { createDatabase, createEmbedded } from '@pawl/test-support';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from './database.ts';
-import { type HttpClaim, type HttpRequests, type HttpSettlement, httpRequests } from './http-requests.ts';
+import {
+  type HttpClaim,
+  type HttpRecord,
+  type HttpRequests,
+  type HttpSettlement,
+  httpRequests,
+} from './http-requests.ts';
 import { migrate } from './migrate.ts';
 import { openPgDatabase } from './pg-database.ts';
 import { openPGliteDatabase } from './pglite-database.ts';
@@ -221,6 +227,96 @@ describe.each([
     ]);
     expect(bodyOf(done[0])).toBe('body of y');
     expect(bodyOf(done[1])).toBe('body of z');
+  });
+
+  test('in one batch each key has its own outcome', async () => {
+    const settled = (given: HttpClaim, changes: Partial<HttpSettlement> = {}): HttpSettlement => ({
+      ...{ id: given.id, owner: given.owner, generation: generations.get(given.owner) ?? 0, attempt: 1 },
+      ...{ state: 'done', retentionMs: 60_000, status: 200, headers: '[]' },
+      body: Buffer.from(`body of ${given.id}`),
+      ...changes,
+    });
+    const older = ['done', 'failed', 'expired', 'other', 'runs'].map((id) => claimOf(`mix-${id}`));
+    for (const given of older) await claim(given);
+    const [done, failed, expired, other] = older as [HttpClaim, HttpClaim, HttpClaim, HttpClaim];
+    await requests.settle([settled(expired)]);
+    await pass(60_000);
+    const nothing = { status: null, headers: null, body: null };
+    await requests.settle([settled(done), settled(failed, { state: 'failed', ...nothing }), settled(other)]);
+
+    const claims = [
+      ...['new', 'done', 'failed', 'expired'].map((id) => claimOf(`mix-${id}`)),
+      claimOf('mix-other', { fingerprint: 'g' }),
+      ...['runs', 'twice', 'twice', 'next'].map((id) => claimOf(`mix-${id}`)),
+    ];
+    const outcomes = await requests.claim(claims);
+    const kinds = outcomes.map(({ kind }) => kind);
+    expect(kinds).toEqual([
+      ...['new', 'done', 'retry', 'new', 'mismatch', 'takeover'],
+      ...['new', 'running', 'new'],
+    ]);
+    expect(bodyOf(outcomes[1])).toBe('body of mix-done');
+    // Sent again, since their answer was lost: the same but for what was taken over.
+    expect((await requests.claim(claims)).map(({ kind }) => kind)).toEqual(
+      kinds.map((kind) => (kind === 'retry' || kind === 'takeover' ? 'new' : kind)),
+    );
+    claims.forEach(({ owner }, index) => generations.set(owner, outcomes[index]?.generation ?? 0));
+
+    const [fresh, , retry, again, , taken, twice, joined, next] = claims as HttpClaim[];
+    const settlements = [
+      settled(fresh as HttpClaim),
+      settled(retry as HttpClaim, { attempt: 2, body: null }),
+      settled(again as HttpClaim, { body: Buffer.alloc(0) }),
+      settled(taken as HttpClaim),
+      settled(joined as HttpClaim),
+      settled(twice as HttpClaim),
+      settled(next as HttpClaim, { state: 'forgotten', ...nothing }),
+      settled(claimOf('mix-never')),
+    ];
+    const answers = ['stored', 'stored', 'stored', 'superseded', 'superseded', 'stored', 'stored', 'missing'];
+    expect((await requests.settle(settlements)).map(({ kind }) => kind)).toEqual(answers);
+    const after = await requests.claim(
+      ['new', 'failed', 'expired', 'twice', 'next'].map((id) => claimOf(`mix-${id}`)),
+    );
+    expect(after.map(({ kind }) => kind)).toEqual(['done', 'done', 'done', 'done', 'new']);
+    const bodies = after.slice(0, 4).map((outcome) => (outcome as { record: HttpRecord }).record.body);
+    expect(bodies.map((body) => body && Buffer.from(body).toString())).toEqual([
+      'body of mix-new',
+      null,
+      '',
+      'body of mix-twice',
+    ]);
+  });
+
+  test('requests of two processes that have joined each other are answered without a deadlock', async () => {
+    const count = name === 'PGlite' ? 5 : 200;
+    for (let i = 0; i < count; i++) {
+      const ids = [1, 2, 3, 4].map((n) => `cross-${i}-${n}`);
+      // One process began the odd ones, and the other the even ones; each has joined the rest.
+      const [odd, even] = [0, 1].map(() => ids.map((id) => claimOf(id, { leaseMs: null }))) as [
+        HttpClaim[],
+        HttpClaim[],
+      ];
+      const isOdd = (_: unknown, n: number) => n % 2 === 0;
+      const isEven = (_: unknown, n: number) => n % 2 === 1;
+      const begun = await requests.claim([...odd.filter(isOdd), ...even.filter(isEven)]);
+      await requests.claim([...odd.filter(isEven), ...even.filter(isOdd)]);
+      const [{ generation = 0 } = {}] = begun;
+      const settle = (claims: HttpClaim[], body: string) =>
+        requests.settle(
+          claims.map(({ id, owner }) => ({
+            ...{ id, owner, generation, attempt: 1, state: 'done', retentionMs: 60_000 },
+            ...{ status: 200, headers: '[]', body: Buffer.from(body) },
+          })),
+        );
+      const [one, two] = await Promise.all([settle(odd, 'odd'), settle(even, 'even')]);
+      const kinds = [one, two].map((outcomes) => outcomes.map(({ kind }) => kind).join());
+      expect(kinds.toSorted()).toEqual(['done,done,done,done', 'stored,stored,stored,stored']);
+    }
+    const { rows } = await database.query<{ deadlocks: number }>(
+      'SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()',
+    );
+    expect(rows).toEqual([{ deadlocks: 0 }]);
   });
 
   test('of many claims at once each key is new for one', async () => {

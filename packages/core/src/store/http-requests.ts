@@ -1,5 +1,6 @@
 // Owns the SQL of the idempotency records: claim, renew, settle, sweep (sql/0003_http.sql). Batches in, batches out.
 // Never decides what is worth recording, and knows nothing of HTTP beyond a status, headers as text, and bytes.
+import { plainArray, textArray } from './arrays.ts';
 import type { Database } from './database.ts';
 
 /** A request that asks for its key. `leaseMs: null`: its answer comes from a workflow and is never taken over. */
@@ -88,11 +89,12 @@ export function httpRequests(database: Database): HttpRequests {
       const { rows } = await database.query<OutcomeRow>(
         'SELECT * FROM pawl.http_claim($1::text[], $2::text[], $3::text[], $4::float8[])',
         [
-          items.map((claim) => claim.id),
-          items.map((claim) => claim.fingerprint),
-          items.map((claim) => claim.owner),
-          items.map((claim) => claim.leaseMs),
+          textArray(items.map((claim) => claim.id)),
+          textArray(items.map((claim) => claim.fingerprint)),
+          textArray(items.map((claim) => claim.owner)),
+          plainArray(items.map((claim) => claim.leaseMs)),
         ],
+        'pawl_http_claim',
       );
       return restored(rows, order, claimOutcome);
     },
@@ -111,9 +113,9 @@ export function httpRequests(database: Database): HttpRequests {
       const { rows } = await database.query<{ id: string }>(
         'SELECT id FROM pawl.http_renew($1::text[], $2::text[], $3::float8[]) AS lost(id)',
         [
-          items.map((lease) => lease.id),
-          items.map((lease) => lease.owner),
-          items.map((lease) => lease.leaseMs),
+          textArray(items.map((lease) => lease.id)),
+          textArray(items.map((lease) => lease.owner)),
+          plainArray(items.map((lease) => lease.leaseMs)),
         ],
       );
       return rows.map((row) => row.id);
@@ -125,17 +127,18 @@ export function httpRequests(database: Database): HttpRequests {
         `SELECT * FROM pawl.http_settle($1::text[], $2::text[], $3::float8[], $4::integer[], $5::text[], $6::float8[],
           $7::integer[], $8::text[], $9::integer[], $10::bytea)`,
         [
-          items.map((item) => item.id),
-          items.map((item) => item.owner),
-          items.map((item) => item.generation),
-          items.map((item) => item.attempt),
-          items.map((item) => item.state),
-          items.map((item) => item.retentionMs),
-          items.map((item) => item.status),
-          items.map((item) => item.headers),
-          items.map((item) => item.body?.byteLength ?? null),
+          textArray(items.map((item) => item.id)),
+          textArray(items.map((item) => item.owner)),
+          plainArray(items.map((item) => item.generation)),
+          plainArray(items.map((item) => item.attempt)),
+          textArray(items.map((item) => item.state)),
+          plainArray(items.map((item) => item.retentionMs)),
+          plainArray(items.map((item) => item.status)),
+          textArray(items.map((item) => item.headers)),
+          plainArray(items.map((item) => item.body?.byteLength ?? null)),
           Buffer.concat(items.flatMap((item) => item.body ?? [])),
         ],
+        'pawl_http_settle',
       );
       return restored(rows, order, settleOutcome);
     },

@@ -48,6 +48,7 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
   });
   const qualify = createQualifier(options.schema);
   const isSession = createSessionTest(pool);
+  let prepares = false;
 
   const database: Database = {
     embedded: false,
@@ -72,9 +73,9 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       await own?.end();
       clearTimeout(timer);
     },
-    query: async (text, params) => {
+    query: async (text, params, name) => {
       try {
-        return await send(pool, qualify(text), params);
+        return await send(pool, qualify(text), params, prepares ? name : undefined);
       } catch (error) {
         throw explain(error);
       }
@@ -87,6 +88,7 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
 
   async function testSession(client: pg.Client): Promise<boolean> {
     database.pooled = !(await isSession(client));
+    prepares = own !== undefined && !database.pooled;
     return !database.pooled;
   }
 
@@ -94,9 +96,14 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
     on: pg.Pool | pg.ClientBase,
     text: string,
     params?: readonly unknown[],
+    name?: string,
   ): Promise<QueryResult<R>> {
     database.onStatement?.(text);
-    const answer = await on.query(text, params as unknown[] | undefined);
+    const values = params as unknown[] | undefined;
+    const answer: pg.QueryResult | pg.QueryResult[] =
+      name === undefined
+        ? await on.query(text, values)
+        : await on.query({ name, text, values } as pg.QueryConfig);
     // Several statements in one text (BEGIN with its settings) are answered by a list.
     const result = Array.isArray(answer) ? (answer.at(-1) as pg.QueryResult) : answer;
     return { rows: result.rows as R[], rowCount: result.rowCount ?? result.rows.length };
