@@ -1,5 +1,5 @@
 // Gathering: what is asked in one turn goes together, at most so many batches at a time, and nothing is left behind.
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { coalesce } from './coalesce.ts';
 
 /** What is asked goes out after the I/O of its turn; what that sets off, after the next. */
@@ -7,7 +7,7 @@ async function turn(): Promise<void> {
   for (let i = 0; i < 3; i++) await new Promise(setImmediate);
 }
 
-function gathered(options: { maxItems: number; maxInFlight: number }) {
+function gathered(options: { maxItems: number; maxInFlight: number; patienceMs?: number }) {
   const batches: { items: readonly number[]; answer(): void; fail(): void }[] = [];
   const ask = coalesce<number, number>(
     (items) =>
@@ -49,6 +49,29 @@ test('what is asked in one turn goes together; what comes meanwhile, with the ne
   await turn();
   batches[3]?.answer();
   expect(await last).toBe(80);
+});
+
+test('with patience what comes meanwhile waits for the answer, or until that takes too long, or a batch is full', async () => {
+  const { ask, batches, items } = gathered({ maxItems: 3, maxInFlight: 3, patienceMs: 20 });
+  const all = [ask(1)];
+  await turn();
+  all.push(ask(2));
+  await turn();
+  expect(items()).toEqual([[1]]);
+  batches[0]?.answer();
+  await turn();
+  expect(items()).toEqual([[1], [2]]);
+
+  all.push(ask(3));
+  await turn();
+  expect(items()).toEqual([[1], [2]]);
+  await vi.waitUntil(() => batches.length === 3);
+
+  all.push(ask(4), ask(5), ask(6));
+  await turn();
+  expect(items()).toEqual([[1], [2], [3], [4, 5, 6]]);
+  for (const batch of batches.slice(1)) batch.answer();
+  expect(await Promise.all(all)).toEqual([10, 20, 30, 40, 50, 60]);
 });
 
 test('more than a batch holds goes on in further ones', async () => {

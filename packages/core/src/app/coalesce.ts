@@ -1,9 +1,14 @@
 // Owns the gathering of single calls into batches: what comes while a batch is under way goes with the next one.
-// Never delays a call for the sake of a bigger batch.
+// Never delays a call for longer than a batch takes, or `patienceMs`.
 
 export interface CoalesceOptions {
   readonly maxItems: number;
   readonly maxInFlight: number;
+  /**
+   * A batch that is not full goes beside one under way only if that one takes longer than so many milliseconds: two
+   * small batches cost more than one. Default 0.
+   */
+  readonly patienceMs?: number;
   /** Whether a failed batch may hide one bad item, so that its items are worth trying one by one. */
   readonly mayBeOneItem: (error: unknown) => boolean;
 }
@@ -22,6 +27,9 @@ export function coalesce<I, O>(
   const queue: Waiting<I, O>[] = [];
   let inFlight = 0;
   let scheduled = false;
+  let launchedAt = 0;
+  let impatience: NodeJS.Timeout | undefined;
+  const { maxItems, maxInFlight, patienceMs = 0 } = options;
 
   async function attempt(batch: readonly Waiting<I, O>[]): Promise<void> {
     try {
@@ -37,7 +45,17 @@ export function coalesce<I, O>(
   }
 
   function schedule(): void {
-    if (scheduled || inFlight === options.maxInFlight || queue.length === 0) return;
+    if (scheduled || inFlight === maxInFlight || queue.length === 0) return;
+    if (inFlight > 0 && queue.length < maxItems) {
+      const left = launchedAt + patienceMs - performance.now();
+      if (left > 0) {
+        impatience ??= setTimeout(() => {
+          impatience = undefined;
+          schedule();
+        }, left);
+        return;
+      }
+    }
     scheduled = true;
     // After the I/O of this turn: what came in with it goes together.
     setImmediate(launch);
@@ -46,7 +64,8 @@ export function coalesce<I, O>(
   function launch(): void {
     scheduled = false;
     inFlight += 1;
-    void attempt(queue.splice(0, options.maxItems)).then(() => {
+    launchedAt = performance.now();
+    void attempt(queue.splice(0, maxItems)).then(() => {
       inFlight -= 1;
       schedule();
     });
