@@ -13,6 +13,10 @@ export const pawlQueue: QueuePeer = {
         const handle = await pawl.startWorkflow(count, { queueName })(seed);
         return handle.getResult();
       },
+      pausing: {
+        pause: () => pawl.pauseQueue(queueName),
+        resume: () => pawl.resumeQueue(queueName),
+      },
       close: () => pawl.shutdown(),
     };
   },

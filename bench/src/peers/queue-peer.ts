@@ -34,6 +34,8 @@ export interface WorkOptions extends QueueLimits {
 export interface QueueWorker {
   /** Enqueues one and waits for its result, in the way of the contender's manual. */
   count(seed: number): Promise<number>;
+  /** Takes nothing from the queue until it is resumed, and keeps its connections; for contenders that can. */
+  readonly pausing?: { pause(): Promise<void>; resume(): Promise<void> };
   close(): Promise<void>;
 }
 

@@ -25,6 +25,10 @@ let worker: QueueWorker | undefined;
 
 answerParent({
   async serve() {
+    if (worker !== undefined) {
+      await worker.pausing?.resume();
+      return;
+    }
     worker = await peer.work(databaseUrl, {
       workerConcurrency,
       purpose: 'rate',
@@ -37,5 +41,14 @@ answerParent({
     });
   },
   tally: () => tally,
+  /** Stops working, and forgets what it counted, until it is told to serve again. */
+  async rest() {
+    if (worker?.pausing !== undefined) await worker.pausing.pause();
+    else {
+      await worker?.close();
+      worker = undefined;
+    }
+    Object.assign(tally, { firstMs: null, runs: 0 } satisfies Tally);
+  },
   close: () => worker?.close(),
 });

@@ -1,4 +1,5 @@
-// The turns of B6: fill a queue while nobody works on it, then let one or two processes drain it.
+// The turns of B6: fill a queue while nobody works on it, then let one or two processes drain it. They have drained some
+// before, as all that is measured here has been under load before.
 import { setTimeout as delay } from 'node:timers/promises';
 import { sharedMs } from '../clock.ts';
 import type { Contender, Figures, Turn } from '../contract.ts';
@@ -26,22 +27,31 @@ export interface Drain {
 
 export async function drain(
   contender: Contender,
-  { databaseUrl }: Turn,
+  { databaseUrl, warmupSeconds }: Turn,
   { processes, workerConcurrency, count = backlogs[contender] ?? 20_000, before = 0 }: Drain,
 ): Promise<Figures> {
   const peer = await queuePeerOf(contender);
-  const producer = await peer.produce(databaseUrl, { workerConcurrency });
-  for (let first = before; first < before + count; first += batch) {
-    await producer.enqueue(Array.from({ length: batch }, (_, index) => first + index));
-  }
-  await producer.close();
-
   const work: QueueWork = { contender, databaseUrl, workerConcurrency };
   const workers = Array.from({ length: processes }, () =>
     startProcess(new URL('../processes/queue-worker.ts', import.meta.url), work),
   );
+  const fill = async (first: number, end: number): Promise<void> => {
+    const producer = await peer.produce(databaseUrl, { workerConcurrency });
+    for (let next = first; next < end; next += batch) {
+      const length = Math.min(batch, end - next);
+      await producer.enqueue(Array.from({ length }, (_, index) => next + index));
+    }
+    await producer.close();
+  };
   try {
-    return await timeDrain(peer, databaseUrl, workers, count, before + count);
+    const warm = before + (warmupSeconds > 0 ? Math.ceil(count / 2) * processes : 0);
+    if (warm > before) {
+      await fill(before, warm);
+      await timeDrain(peer, databaseUrl, workers, warm - before, warm);
+      await Promise.all(workers.map((worker) => worker.ask('rest')));
+    }
+    await fill(warm, warm + count);
+    return await timeDrain(peer, databaseUrl, workers, count, warm + count);
   } finally {
     await Promise.all(workers.map((worker) => worker[Symbol.asyncDispose]()));
   }
@@ -49,7 +59,7 @@ export async function drain(
 
 /**
  * The clock runs from the first body that any process begins to the moment at which the rows say that all ended. What
- * a process needs to connect, and a contender's first poll, come before; code that is not warm yet is in it, for all.
+ * a process needs to connect, and a contender's first poll, come before.
  */
 async function timeDrain(
   peer: QueuePeer,
@@ -86,6 +96,7 @@ async function timeDrain(
     clientCpuMicrosPerUnit: cpu / count,
     serverCpuMicrosPerUnit: serverCpu / count,
     runs: count,
+    totalRuns: total,
     elapsedSeconds: seconds,
     leastShare: Math.min(...tallies.map(({ runs }) => runs)) / count,
   };
