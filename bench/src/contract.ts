@@ -47,6 +47,8 @@ export interface Scenario {
   bareUnit?: string;
   contenders: readonly Contender[];
   targets: readonly Target[];
+  /** Where a target is missed: what holds it, what was tried, and with what effect. Stands on the page if one is. */
+  held?: string;
   /** How long a turn may take that is not measured by `seconds` of load. */
   minutes?: number;
   /**

@@ -11,7 +11,10 @@ const names: Partial<Record<Contender, string>> = {
   bare: 'bare Postgres',
 };
 
-export function scenarioSection(scenarios: readonly ScenarioResults[]): string[] {
+export function scenarioSection(
+  scenarios: readonly ScenarioResults[],
+  held: ReadonlyMap<string, string>,
+): string[] {
   if (scenarios.length === 0) return [];
   return [
     '## Scenarios',
@@ -25,6 +28,7 @@ export function scenarioSection(scenarios: readonly ScenarioResults[]): string[]
     targetTable(scenarios),
     'One scenario alone, and several:',
     commands('npx pnpm bench --scenario B3', 'npx pnpm bench --scenario B1,B2 --peer bare --rounds 1'),
+    ...missedSection(scenarios, held),
     '### Everybody',
     paragraph(
       'Medians over the rounds. The CPU time per unit is that of the process which runs the workflows, and of the server; ' +
@@ -53,6 +57,23 @@ function targetTable(scenarios: readonly ScenarioResults[]): string {
     }),
   );
   return markdownTable(['', 'scenario', 'ours', 'against', 'alternative', 'ratio', 'target', ''], rows);
+}
+
+function missedSection(scenarios: readonly ScenarioResults[], held: ReadonlyMap<string, string>): string[] {
+  const missed = scenarios.filter(({ comparisons }) =>
+    comparisons.some(({ verdict }) => verdict === 'missed'),
+  );
+  const texts = new Map<string, string[]>();
+  for (const { id } of missed) {
+    const text = held.get(id) ?? '';
+    texts.set(text, [...(texts.get(text) ?? []), id]);
+  }
+  texts.delete('');
+  if (texts.size === 0) return [];
+  return [
+    '### What holds those that are missed',
+    ...[...texts].map(([text, ids]) => paragraph(`**${ids.join(', ')}.** ${text}`)),
+  ];
 }
 
 function contenderTable(scenarios: readonly ScenarioResults[]): string {

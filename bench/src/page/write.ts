@@ -24,7 +24,7 @@ export async function writePage({ from, out }: PageOptions): Promise<void> {
   });
   const parts = [
     ...introduction(gathered.runs),
-    ...scenarioSection(measuredScenarios),
+    ...scenarioSection(measuredScenarios, new Map(scenarios.map(({ id, held = '' }) => [id, held]))),
     ...curveSection(measuredCurves, pageName),
   ];
   const directory = path.join(out, pageName);
