@@ -39,6 +39,10 @@ export const dbosQueue: QueuePeer = {
     ),
 };
 
+/** It may be launched again in one process, but a name may not be registered again. */
+let registered: ((seed: number) => Promise<number>) | undefined;
+let observed: WorkOptions['observe'] = (body) => body();
+
 async function launch(
   databaseUrl: string,
   {
@@ -47,10 +51,11 @@ async function launch(
     listenQueues,
   }: QueueLimits & Partial<WorkOptions> & { listenQueues?: [] },
 ): Promise<(seed: number) => Promise<number>> {
-  const count = DBOS.registerWorkflow(
-    (seed: number) => observe(() => DBOS.runStep(() => Promise.resolve(seed), { name: 'add' })),
+  observed = observe;
+  const count = (registered ??= DBOS.registerWorkflow(
+    (seed: number) => observed(() => DBOS.runStep(() => Promise.resolve(seed), { name: 'add' })),
     { name: 'count' },
-  );
+  ));
   DBOS.setConfig({
     name: 'bench',
     systemDatabaseUrl: databaseUrl,

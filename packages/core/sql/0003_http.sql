@@ -41,8 +41,8 @@ CREATE TYPE pawl.http_outcome AS (
 CREATE FUNCTION pawl.http_same(p_one text, p_other text, p_nonce text) RETURNS boolean LANGUAGE sql IMMUTABLE
 AS $$ SELECT sha256(convert_to(p_nonce || p_one, 'UTF8')) = sha256(convert_to(p_nonce || p_other, 'UTF8')) $$;
 
--- Claims keys. Arguments are parallel arrays in the order of the ids, so that two calls never wait for each
--- other in a circle. Outcomes: new, retry (after a failed attempt), takeover (after a lease), running, done,
+-- Claims keys. Arguments are parallel arrays in the order of the ids, so that two calls do not wait for each
+-- other in a circle (unless a row is deleted meanwhile: then one is told 40P01, and comes again). Outcomes: new, retry (after a failed attempt), takeover (after a lease), running, done,
 -- mismatch. A done row does not change before it expires: it is read without a lock, and a replay writes nothing.
 -- What is new is inserted by one statement; the rest is looked at one by one.
 CREATE FUNCTION pawl.http_claim(
@@ -204,6 +204,7 @@ BEGIN
       RETURN NEXT v_out;
       CONTINUE;
     END IF;
+    -- Locked above, unless it was made since.
     SELECT * INTO v_row FROM pawl.http_request r WHERE r.id = p_ids[i] FOR NO KEY UPDATE;
     IF NOT FOUND THEN
       v_out.outcome := 'missing';

@@ -51,8 +51,8 @@ test('what is asked in one turn goes together; what comes meanwhile, with the ne
   expect(await last).toBe(80);
 });
 
-test('with patience what comes meanwhile waits for the answer, or until that takes too long, or a batch is full', async () => {
-  const { ask, batches, items } = gathered({ maxItems: 3, maxInFlight: 3, patienceMs: 20 });
+test('with patience what comes meanwhile waits for the answer, or until a batch is full', async () => {
+  const { ask, batches, items } = gathered({ maxItems: 3, maxInFlight: 3, patienceMs: 60_000 });
   const all = [ask(1)];
   await turn();
   all.push(ask(2));
@@ -62,16 +62,28 @@ test('with patience what comes meanwhile waits for the answer, or until that tak
   await turn();
   expect(items()).toEqual([[1], [2]]);
 
+  all.push(ask(3), ask(4), ask(5));
+  await turn();
+  expect(items()).toEqual([[1], [2], [3, 4, 5]]);
+  for (const batch of batches.slice(1)) batch.answer();
+  expect(await Promise.all(all)).toEqual([10, 20, 30, 40, 50]);
+});
+
+test('once a batch has taken too long the others wait for it no more', async () => {
+  const { ask, batches, items } = gathered({ maxItems: 3, maxInFlight: 2, patienceMs: 20 });
+  const slow = ask(1);
+  await turn();
+  const all = [ask(2)];
+  await vi.waitUntil(() => batches.length === 2);
+  batches[1]?.answer();
+  await turn();
   all.push(ask(3));
   await turn();
-  expect(items()).toEqual([[1], [2]]);
-  await vi.waitUntil(() => batches.length === 3);
-
-  all.push(ask(4), ask(5), ask(6));
-  await turn();
-  expect(items()).toEqual([[1], [2], [3], [4, 5, 6]]);
-  for (const batch of batches.slice(1)) batch.answer();
-  expect(await Promise.all(all)).toEqual([10, 20, 30, 40, 50, 60]);
+  expect(items()).toEqual([[1], [2], [3]]);
+  batches[2]?.answer();
+  expect(await Promise.all(all)).toEqual([20, 30]);
+  batches[0]?.answer();
+  expect(await slow).toBe(10);
 });
 
 test('more than a batch holds goes on in further ones', async () => {

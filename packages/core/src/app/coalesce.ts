@@ -5,7 +5,7 @@ export interface CoalesceOptions {
   readonly maxItems: number;
   readonly maxInFlight: number;
   /**
-   * A batch that is not full goes beside one under way only if that one takes longer than so many milliseconds: two
+   * A batch that is not full goes beside others only if the oldest of them takes longer than so many milliseconds: two
    * small batches cost more than one. Default 0.
    */
   readonly patienceMs?: number;
@@ -25,9 +25,9 @@ export function coalesce<I, O>(
   options: CoalesceOptions,
 ): (item: I) => Promise<O> {
   const queue: Waiting<I, O>[] = [];
-  let inFlight = 0;
+  /** When each batch under way began, the oldest first. */
+  const inFlight = new Set<{ at: number }>();
   let scheduled = false;
-  let launchedAt = 0;
   let impatience: NodeJS.Timeout | undefined;
   const { maxItems, maxInFlight, patienceMs = 0 } = options;
 
@@ -45,16 +45,15 @@ export function coalesce<I, O>(
   }
 
   function schedule(): void {
-    if (scheduled || inFlight === maxInFlight || queue.length === 0) return;
-    if (inFlight > 0 && queue.length < maxItems) {
-      const left = launchedAt + patienceMs - performance.now();
-      if (left > 0) {
-        impatience ??= setTimeout(() => {
-          impatience = undefined;
-          schedule();
-        }, left);
-        return;
-      }
+    if (scheduled || inFlight.size === maxInFlight || queue.length === 0) return;
+    const [oldest] = inFlight;
+    const left = oldest === undefined ? 0 : oldest.at + patienceMs - performance.now();
+    if (left > 0 && queue.length < maxItems) {
+      impatience ??= setTimeout(() => {
+        impatience = undefined;
+        schedule();
+      }, left);
+      return;
     }
     scheduled = true;
     // After the I/O of this turn: what came in with it goes together.
@@ -63,10 +62,10 @@ export function coalesce<I, O>(
 
   function launch(): void {
     scheduled = false;
-    inFlight += 1;
-    launchedAt = performance.now();
+    const batch = { at: performance.now() };
+    inFlight.add(batch);
     void attempt(queue.splice(0, maxItems)).then(() => {
-      inFlight -= 1;
+      inFlight.delete(batch);
       schedule();
     });
     schedule();

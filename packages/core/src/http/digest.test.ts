@@ -29,3 +29,11 @@ test('the id of a workflow shows neither key nor scope, and changes with the gen
   expect(derivedWorkflowID(id, 1)).not.toContain('my-secret-key');
   expect(derivedWorkflowID(id, 1)).not.toBe(derivedWorkflowID(id, 2));
 });
+
+test('what is stored under a digest is found by the next version', () => {
+  const request = { scope: 't1', method: 'POST', path: '/orders', key: 'k' };
+  expect(requestID(request)).toBe('1cAd36U2x_dQahIwhZrlq0mtfaquns6i0Hq-gfr5QHs');
+  // A lone surrogate counts as the character that stands for what is none.
+  const parts = ['é', Buffer.from([0, 255]), '', Buffer.alloc(0), '\ud800', 'end'];
+  expect(digest(parts)).toBe('JtWmlul4LeeWQ8sJiog0F0GFJxVQ4Hx4-pLtctXeXIA');
+});

@@ -50,7 +50,7 @@ export interface Listener {
 }
 
 export interface Database extends Queryable {
-  /** With a name the statement is prepared once per connection, where connections are sessions and nobody else's. */
+  /** With a name the statement is prepared once per connection, where connections are sessions and the pool is our own. */
   query<R = Row>(text: string, params?: readonly unknown[], name?: string): Promise<QueryResult<R>>;
   /** Embedded: one process, one connection, nobody else. */
   readonly embedded: boolean;

@@ -127,7 +127,7 @@ function inMicroseconds(ms: number | null): number | null {
   return ms === null ? null : Math.round(ms * 1000) / 1000;
 }
 
-/** The row of a completed step says all that the function has to know of its fence. */
+/** The row of a step that is kept says all that the function has to know of its fence. */
 function isToldByStep({ fenced, step, end }: Operation): boolean {
   return fenced === undefined || end !== undefined || (step !== undefined && fenced.keep);
 }

@@ -1,7 +1,7 @@
 // The rules of an idempotency record, asked of PGlite and of a server.
-import { createDatabase, createEmbedded } from '@pawl/test-support';
+import { createDatabase, createEmbedded, noPgBouncer, startPgBouncer } from '@pawl/test-support';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Database } from './database.ts';
+import type { Database, Queryable } from './database.ts';
 import {
   type HttpClaim,
   type HttpRecord,
@@ -263,6 +263,10 @@ describe.each([
     claims.forEach(({ owner }, index) => generations.set(owner, outcomes[index]?.generation ?? 0));
 
     const [fresh, , retry, again, , taken, twice, joined, next] = claims as HttpClaim[];
+    // Of a workflow, and answered by a request that has joined: not by the one statement.
+    await claim(claimOf('mix-without', { leaseMs: null }));
+    const guest = claimOf('mix-without', { leaseMs: null });
+    await claim(guest);
     const settlements = [
       settled(fresh as HttpClaim),
       settled(retry as HttpClaim, { attempt: 2, body: null }),
@@ -272,19 +276,31 @@ describe.each([
       settled(twice as HttpClaim),
       settled(next as HttpClaim, { state: 'forgotten', ...nothing }),
       settled(claimOf('mix-never')),
+      settled(claimOf('mix-without', { owner: guest.owner })),
     ];
-    const answers = ['stored', 'stored', 'stored', 'superseded', 'superseded', 'stored', 'stored', 'missing'];
+    const answers = [
+      'stored',
+      'stored',
+      'stored',
+      'superseded',
+      'superseded',
+      'stored',
+      'stored',
+      'missing',
+      'stored',
+    ];
     expect((await requests.settle(settlements)).map(({ kind }) => kind)).toEqual(answers);
     const after = await requests.claim(
-      ['new', 'failed', 'expired', 'twice', 'next'].map((id) => claimOf(`mix-${id}`)),
+      ['new', 'failed', 'expired', 'twice', 'without', 'next'].map((id) => claimOf(`mix-${id}`)),
     );
-    expect(after.map(({ kind }) => kind)).toEqual(['done', 'done', 'done', 'done', 'new']);
-    const bodies = after.slice(0, 4).map((outcome) => (outcome as { record: HttpRecord }).record.body);
+    expect(after.map(({ kind }) => kind)).toEqual(['done', 'done', 'done', 'done', 'done', 'new']);
+    const bodies = after.slice(0, 5).map((outcome) => (outcome as { record: HttpRecord }).record.body);
     expect(bodies.map((body) => body && Buffer.from(body).toString())).toEqual([
       'body of mix-new',
       null,
       '',
       'body of mix-twice',
+      'body of mix-without',
     ]);
   });
 
@@ -306,17 +322,20 @@ describe.each([
         requests.settle(
           claims.map(({ id, owner }) => ({
             ...{ id, owner, generation, attempt: 1, state: 'done', retentionMs: 60_000 },
-            ...{ status: 200, headers: '[]', body: Buffer.from(body) },
+            ...{
+              status: 200,
+              headers: '[]',
+              body: Buffer.from(`${body.repeat(Number(id.at(-1)))} of ${id}`),
+            },
           })),
         );
       const [one, two] = await Promise.all([settle(odd, 'odd'), settle(even, 'even')]);
       const kinds = [one, two].map((outcomes) => outcomes.map(({ kind }) => kind).join());
       expect(kinds.toSorted()).toEqual(['done,done,done,done', 'stored,stored,stored,stored']);
+      const first = kinds[0] === 'stored,stored,stored,stored' ? 'odd' : 'even';
+      const bodies = (await requests.claim(ids.map((id) => claimOf(id)))).map(bodyOf);
+      expect(bodies).toEqual(ids.map((id, n) => `${first.repeat(n + 1)} of ${id}`));
     }
-    const { rows } = await database.query<{ deadlocks: number }>(
-      'SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()',
-    );
-    expect(rows).toEqual([{ deadlocks: 0 }]);
   });
 
   test('of many claims at once each key is new for one', async () => {
@@ -325,5 +344,71 @@ describe.each([
     );
     const outcomes = (await Promise.all(rounds)).flat();
     expect(outcomes.filter((outcome) => outcome.kind === 'new').length).toBe(3);
+  });
+});
+
+describe('what the pool prepares', () => {
+  let url: string;
+  let drop: () => Promise<void>;
+  beforeAll(async () => {
+    ({ url, drop } = await createDatabase());
+  });
+  afterAll(() => drop());
+
+  async function within(
+    connection: string,
+    body: (database: Database, requests: HttpRequests) => Promise<void>,
+  ) {
+    const database = openPgDatabase({ connection, schema: 'pawl', poolSize: 1, applicationName: 'test' });
+    await migrate(database);
+    const lane = database.lane('test');
+    await lane.call('SELECT', []);
+    try {
+      await body(database, httpRequests(database));
+    } finally {
+      await lane.close();
+      await database.close();
+    }
+  }
+  const claimAndSettle = async (requests: HttpRequests, id: string) => {
+    const owner = `owner of ${id}`;
+    const [claimed] = await requests.claim([{ id, fingerprint: 'f', owner, leaseMs: null }]);
+    const { generation = 0, attempt = 0 } = claimed ?? {};
+    const answer = { status: 200, headers: '[]', body: Buffer.from(id) };
+    const settlement = {
+      id,
+      owner,
+      generation,
+      attempt,
+      state: 'done',
+      retentionMs: 60_000,
+      ...answer,
+    } as const;
+    expect(await requests.settle([settlement])).toEqual([{ kind: 'stored' }]);
+  };
+  const prepared = async (database: Queryable): Promise<unknown[]> =>
+    (
+      await database.query<{ name: string }>('SELECT name FROM pg_prepared_statements ORDER BY name')
+    ).rows.map(({ name }) => name);
+
+  test('claims and answers, once per connection; and again, after somebody dropped them', () =>
+    within(url, async (database, requests) => {
+      for (const id of ['a', 'b']) await claimAndSettle(requests, id);
+      expect(await prepared(database)).toEqual(['pawl_http_claim', 'pawl_http_settle']);
+      await database.transaction({}, (tx) => tx.query('DEALLOCATE ALL'));
+      for (const id of ['c', 'd']) await claimAndSettle(requests, id);
+    }));
+
+  test.skipIf(noPgBouncer !== undefined)('nothing behind a transaction pooler', async () => {
+    const bouncer = await startPgBouncer();
+    try {
+      await within(bouncer.through(url), async (database, requests) => {
+        expect(database.pooled).toBe(true);
+        for (const id of ['e', 'f']) await claimAndSettle(requests, id);
+        expect(await prepared(database)).toEqual([]);
+      });
+    } finally {
+      await bouncer.stop();
+    }
   });
 });

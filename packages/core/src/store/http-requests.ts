@@ -82,12 +82,15 @@ interface OutcomeRow {
   completed_at: number | null;
 }
 
+/** By name: a statement that was prepared must go on as it is when a later version adds one. */
+const COLUMNS = 'item, outcome, attempt, generation, status, headers, body, completed_at';
+
 export function httpRequests(database: Database): HttpRequests {
   return {
     async claim(claims) {
       const { items, order } = sorted(claims);
       const { rows } = await database.query<OutcomeRow>(
-        'SELECT * FROM pawl.http_claim($1::text[], $2::text[], $3::text[], $4::float8[])',
+        `SELECT ${COLUMNS} FROM pawl.http_claim($1::text[], $2::text[], $3::text[], $4::float8[])`,
         [
           textArray(items.map((claim) => claim.id)),
           textArray(items.map((claim) => claim.fingerprint)),
@@ -124,7 +127,7 @@ export function httpRequests(database: Database): HttpRequests {
     async settle(settlements) {
       const { items, order } = sorted(settlements);
       const { rows } = await database.query<OutcomeRow>(
-        `SELECT * FROM pawl.http_settle($1::text[], $2::text[], $3::float8[], $4::integer[], $5::text[], $6::float8[],
+        `SELECT ${COLUMNS} FROM pawl.http_settle($1::text[], $2::text[], $3::float8[], $4::integer[], $5::text[], $6::float8[],
           $7::integer[], $8::text[], $9::integer[], $10::bytea)`,
         [
           textArray(items.map((item) => item.id)),

@@ -22,6 +22,8 @@ import { createSessionTest, SESSION_SETTINGS } from './pg-session.ts';
 import { createQualifier } from './schema-name.ts';
 import { unavailable } from './unavailable.ts';
 
+const NO_SUCH_STATEMENT = '26000';
+
 export interface PgDatabaseOptions {
   connection: string | pg.PoolConfig | pg.Pool;
   schema: string;
@@ -74,8 +76,13 @@ export function openPgDatabase(options: PgDatabaseOptions): Database {
       clearTimeout(timer);
     },
     query: async (text, params, name) => {
+      const sent = qualify(text);
       try {
-        return await send(pool, qualify(text), params, prepares ? name : undefined);
+        return await send<never>(pool, sent, params, prepares ? name : undefined).catch((error: unknown) => {
+          // Somebody's transaction on this connection has dropped all prepared statements; pg goes on naming its own.
+          if (errorCode(error) !== NO_SUCH_STATEMENT) throw error;
+          return send<never>(pool, sent, params);
+        });
       } catch (error) {
         throw explain(error);
       }
