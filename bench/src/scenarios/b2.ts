@@ -14,6 +14,10 @@ export const b2: Scenario = {
     { against: 'bare', figure: 'perSecond', bound: { atLeast: 0.8 } },
     { against: 'dbos', figure: 'perSecond', bound: { atLeast: 3.5 } },
   ],
+  held:
+    'A lone step is one commit, as with the bare database, and 0.75 to 0.84 of its rate in runs of one day. The rest is the function ' +
+    "that locks the workflow's row and looks at its fence before it inserts (50 µs of the server), and the promises of the body (30 µs). What helped: " +
+    'functions of their own for a lone start, step and end, without arrays; prepared statements.',
   async turn(contender, turn) {
     if (contender !== 'bare')
       return countingTurn(contender, turn, { steps: 100, concurrency: 1, count: 'steps' });

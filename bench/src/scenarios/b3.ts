@@ -1,6 +1,6 @@
 // B3: many small workflows at once. The floor writes the same three rows per workflow in groups.
 import type { Scenario } from '../contract.ts';
-import { countingTurn, groupCommitTurn } from './counting.ts';
+import { countingTurn, groupCommitTurn, groupHeld } from './counting.ts';
 
 const load = { steps: 1, concurrency: 100, count: 'workflows' } as const;
 
@@ -13,6 +13,7 @@ export const b3: Scenario = {
     { against: 'bare', figure: 'perSecond', bound: { atLeast: 0.5 } },
     { against: 'dbos', figure: 'perSecond', bound: { atLeast: 20 } },
   ],
+  held: groupHeld,
   turn: (contender, turn) =>
     contender === 'bare' ? groupCommitTurn(turn, load) : countingTurn(contender, turn, load),
 };

@@ -1,6 +1,6 @@
 // B4: many workflows of ten steps at once. The floor writes the same twelve rows per workflow in groups.
 import type { Scenario } from '../contract.ts';
-import { countingTurn, groupCommitTurn } from './counting.ts';
+import { countingTurn, groupCommitTurn, groupHeld } from './counting.ts';
 
 const load = { steps: 10, concurrency: 100, count: 'steps' } as const;
 
@@ -13,6 +13,7 @@ export const b4: Scenario = {
     { against: 'bare', figure: 'perSecond', bound: { atLeast: 0.5 } },
     { against: 'dbos', figure: 'perSecond', bound: { atLeast: 30 } },
   ],
+  held: groupHeld,
   turn: (contender, turn) =>
     contender === 'bare' ? groupCommitTurn(turn, load) : countingTurn(contender, turn, load),
 };

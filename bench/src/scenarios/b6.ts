@@ -33,6 +33,10 @@ const two: Scenario = {
   contenders: ['pawl', 'dbos', 'graphile-worker', 'absurd'],
   minutes: 3,
   targets: [...one.targets, { against: null, figure: 'timesOne', bound: { atLeast: 1 } }],
+  held:
+    'One process fills 1.65 of the two cores, which it shares with the server, so that a second one has nothing to add: the ratio is 1 within ' +
+    'what the rounds differ by. A workflow costs both the same, server and client. Of 60,000 in place of 20,000, two drain a tenth more ' +
+    'than one (the curve "Processes").',
   async turn(contender, turn) {
     if (contender !== 'pawl') return drain(contender, turn, { processes: 2 });
     // In one turn and so a few seconds apart, because the machine drifts more than one and two differ.
