@@ -132,6 +132,14 @@ describeEachDriver('queues', (driver) => {
     // Left out unsaid, it would be there although that transaction is rolled back.
     const within = { workflow: note, workflowID: 'good', transaction: { query: async () => ({ rows: [] }) } };
     await expect(pawl.startWorkflows([within])).rejects.toThrow(/transaction/);
+    // A text would be taken for as many arguments as it has letters.
+    const spread = { workflow: note, args: 'abc' as unknown as [] };
+    await expect(
+      pawl.startWorkflows([{ workflow: note, args: [1], workflowID: 'good' }, spread]),
+    ).rejects.toThrow(
+      'args of start 1 of startWorkflows() must be an array of the arguments, such as [value], not "abc".',
+    );
+    await refused({ queueName: 'whole', priority: '1' }, /32 bits, not "1"\./);
     expect(await pawl.getWorkflowStatus('good')).toBeNull();
     await expect(pawl.pauseQueue('nowhere')).rejects.toThrow(UnknownQueueError);
     await expect(pawl.setWorkflowDelay('nobody', 1)).rejects.toThrow(NonExistentWorkflowError);

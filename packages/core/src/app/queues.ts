@@ -6,6 +6,7 @@ import {
   type Duration,
   secondsToMilliseconds,
   toMilliseconds,
+  shown,
 } from '../codec/index.ts';
 import {
   ConfigurationError,
@@ -91,7 +92,7 @@ function readDefinition(name: string, options: QueueOptions): store.QueueDefinit
     if (value === undefined) return null;
     if (Number.isInteger(value) && value >= 1 && value < 2 ** 31) return value;
     throw new ConfigurationError(
-      `${what} of queue "${name}" must be a whole number of at least 1, not ${String(value)}. To stop a queue, use pawl.pauseQueue("${name}").`,
+      `${what} of queue "${name}" must be a whole number of at least 1, not ${shown(value)}. To stop a queue, use pawl.pauseQueue("${name}").`,
     );
   };
   if (partitionConcurrency !== undefined && !partitioned) {
@@ -165,7 +166,7 @@ export function readQueued(params: QueuedParams): QueuedPart | undefined {
 
 function checkPriority(priority: number | undefined): number | undefined {
   if (priority === undefined || (Number.isInteger(priority) && Math.abs(priority) < 2 ** 31)) return priority;
-  throw new ValidationError(`priority must be a whole number of 32 bits, not ${String(priority)}.`);
+  throw new ValidationError(`priority must be a whole number of 32 bits, not ${shown(priority)}.`);
 }
 
 export async function listQueues(core: PawlCore): Promise<QueueInfo[]> {

@@ -1,6 +1,6 @@
 // The verbs of streams. Outside a workflow a reader follows the stream; inside, each batch that it is given is a step.
 
-import { checkName, checkWorkflowID } from '../codec/index.ts';
+import { checkName, checkWorkflowID, shown } from '../codec/index.ts';
 import { readBatch, type StreamBatch, writeStream as appendToStream } from '../engine/streams.ts';
 import { InStepError, NonExistentWorkflowError, ValidationError } from '../errors/index.ts';
 import type { PawlCore } from './core.ts';
@@ -45,7 +45,7 @@ export function readStream<T>(
   const { offset = 0 } = options;
   if (!Number.isInteger(offset) || offset < 0 || offset > MAX_OFFSET)
     throw new ValidationError(
-      `The offset of readStream() is a whole number from 0 to ${MAX_OFFSET}; this one is ${String(offset)}.`,
+      `The offset of readStream() is a whole number from 0 to ${MAX_OFFSET}; this one is ${shown(offset)}.`,
     );
   return {
     [Symbol.asyncIterator]: () =>

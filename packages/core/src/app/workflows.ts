@@ -1,7 +1,7 @@
 // Registration, starts and handles: the typed surface over the engine's starts.
 
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { checkName, checkWorkflowID, type Duration, toMilliseconds } from '../codec/index.ts';
+import { checkName, checkWorkflowID, type Duration, shown, toMilliseconds } from '../codec/index.ts';
 import type { DuplicatePolicy, Registration, WorkflowFunction } from '../engine/registry.ts';
 import { type Scope, takeNextID } from '../engine/scope.ts';
 import {
@@ -159,6 +159,12 @@ export async function startWorkflows(
   const runtime = core.outsideTransaction('startWorkflows');
   const { activation, step } = core.scope();
   if (step !== undefined) throw new InStepError('startWorkflows', 'step', activation?.workflowID);
+  starts.forEach(({ args = [] }, index) => {
+    if (!Array.isArray(args))
+      throw new ValidationError(
+        `args of start ${index} of startWorkflows() must be an array of the arguments, such as [value], not ${shown(args)}.`,
+      );
+  });
   // Left out unsaid, they would be there although that transaction is rolled back.
   if (starts.some((start) => (start as StartParams).transaction !== undefined))
     throw new ValidationError(

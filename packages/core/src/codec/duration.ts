@@ -1,6 +1,7 @@
 // Owns how lengths of time are written, and their conversion to milliseconds.
 // Never reads a clock.
 import { ConfigurationError } from '../errors/index.ts';
+import { shown } from './shown.ts';
 
 /**
  * A length of time: a number of milliseconds, or a number with a unit.
@@ -50,12 +51,11 @@ function checked(
   if (milliseconds === Number.POSITIVE_INFINITY && allowInfinity) return milliseconds;
   if (typeof milliseconds === 'number' && milliseconds >= 0 && milliseconds <= LONGEST)
     return Math.round(milliseconds);
-  const shown = typeof given === 'string' ? JSON.stringify(given) : String(given);
   const problem =
     typeof milliseconds !== 'number' || Number.isNaN(milliseconds)
       ? `must be a number, or for a duration a text such as '500ms', '30s', '5m', '2h', '7d'`
       : milliseconds < 0
         ? 'must not be negative'
         : `must be at most 3,000 years${allowInfinity ? ', or Infinity' : ''}`;
-  throw new ConfigurationError(`The ${what} ${problem}; it is ${shown}.`);
+  throw new ConfigurationError(`The ${what} ${problem}; it is ${shown(given)}.`);
 }

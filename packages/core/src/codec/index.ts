@@ -6,3 +6,4 @@ export type { ErrorClass } from './error-registry.ts';
 export { checkName, checkWorkflowID, childWorkflowID, scheduledWorkflowID } from './identifiers.ts';
 export type { Serializer } from './serializer.ts';
 export { newID } from './new-id.ts';
+export { shown } from './shown.ts';
