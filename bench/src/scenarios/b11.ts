@@ -24,8 +24,8 @@ const held =
   'before its first row. What helped: one statement for all of a batch in place of one for each (16 claims 760 to 402 µs of the server, ' +
   '16 answers 859 to 509), prepared statements (50 µs a batch), and no second small batch beside one that is under way (idempotent: ' +
   '2,350 to 3,100 requests/s). What did not: one flush at a time until twenty operations wait, generic plans. What is left of the ' +
-  "client's time lies in promises and the HTTP stack, none of it above 3%. Ten times DBOS is as much as the bare handler " +
-  'does (10 to 13 times), which writes no key, and, for replays, more than it does.';
+  "client's time lies in promises and the HTTP stack, none of it above 3%. Ten times DBOS is about as much as the bare handler " +
+  'does (8.8 to 13 times), which writes no key, and, for replays, more than it does.';
 
 const frameworks: readonly Framework[] = ['express', 'koa'];
 const modes: readonly Mode[] = ['idempotent', 'endpoint'];
