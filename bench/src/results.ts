@@ -41,8 +41,16 @@ interface PointResults {
 
 export async function writeResults(file: string, results: RunResults): Promise<void> {
   await mkdir(path.dirname(path.resolve(file)), { recursive: true });
-  await writeFile(file, `${JSON.stringify(results, null, 2)}\n`);
+  await writeFile(file, `${JSON.stringify(results, withoutPlaces, 2)}\n`);
   console.log(`Figures written to ${file}.`);
+}
+
+const checkout = path.resolve(import.meta.dirname, '../..');
+
+/** Of a failure its first line: results are published, and a stack names the directories of one machine. */
+function withoutPlaces(key: string, value: unknown): unknown {
+  if (key !== 'message' || typeof value !== 'string') return value;
+  return (value.split('\n')[0] ?? '').replaceAll(checkout, '.');
 }
 
 export async function readResults(file: string): Promise<RunResults> {
