@@ -70,8 +70,9 @@ test('a client cancels its report; whoever waits for it is told', async () => {
   const url = await started(3);
   await request(server).post(`${url}/cancel`).set(as('eve')).expect(404);
   const waiting = resultOf(origin() + url, { headers: as('ada') });
+  const told = expect(waiting).rejects.toThrow('The workflow was cancelled');
   await request(server).post(`${url}/cancel`).set(as('ada')).expect(200);
-  await expect(waiting).rejects.toThrow('The workflow was cancelled');
+  await told;
   press.go();
 });
 

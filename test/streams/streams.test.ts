@@ -245,9 +245,9 @@ describeEachDriver('a stream', (driver) => {
     const reader = pawl.readStream(workflowID, 'key')[Symbol.asyncIterator]();
     await reader.next();
     await reader.next();
-    const next = reader.next();
+    const told = expect(reader.next()).rejects.toThrow(NonExistentWorkflowError);
     await pawl.deleteWorkflow(workflowID);
-    await expect(next).rejects.toThrow(NonExistentWorkflowError);
+    await told;
     const rows = await driver.sql(`SELECT 1 FROM ${await schemaOf()}.stream WHERE workflow_id = $1`, [
       workflowID,
     ]);
