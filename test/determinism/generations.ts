@@ -162,8 +162,6 @@ async function live(
   clearTimeout(stops);
   if (finished) await Promise.race([pawl.shutdown(), connection.death]);
   else if (!connection.dead) await stop(pawl, connection);
-  // What is dead calls nothing; an enabled storage would cost the rest of the process time with every promise.
-  internals(pawl).core.storage.disable();
   if (!finished && world.remote && executor !== undefined)
     await world.sql(`UPDATE ${world.schema}.executor SET gone_at = now() WHERE number = $1`, [executor]);
   return finished;

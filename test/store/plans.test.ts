@@ -10,13 +10,20 @@ import {
 } from '@pawl/test-support';
 import { quiet } from '@pawl/test-support/drivers';
 import pg from 'pg';
+import { SESSION_SETTINGS } from '../../packages/core/src/store/pg-session.ts';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 const PARKED = 20_000;
+/** Of the connections that make these calls. */
+const settings = SESSION_SETTINGS;
 const names = ['sleeper', 'receiver', 'getter'];
 
 let database: TestDatabase;
-/** One that has its plans from when there was next to nothing, and one that makes its own. */
+/**
+ * One that has its plans from when a handful of rows had been analyzed: to walk over them all was the cheapest way then.
+ * One from when there was next to nothing, and one that makes its own.
+ */
+let tiny: pg.Client;
 let early: pg.Client;
 let client: pg.Client;
 /** One that shares the backends of a pooler, which have their plans from whoever came first. */
@@ -26,9 +33,8 @@ let versions: string[];
 
 beforeAll(async () => {
   database = await createDatabase();
-  early = new pg.Client({ connectionString: database.url });
-  client = new pg.Client({ connectionString: database.url });
-  await Promise.all([early.connect(), client.connect()]);
+  [tiny, early, client] = [0, 1, 2].map(() => new pg.Client({ connectionString: database.url })) as never;
+  await Promise.all([tiny.connect(), early.connect(), client.connect()]);
   bouncer = noPgBouncer === undefined ? await startPgBouncer() : undefined;
   const through = bouncer?.through(database.url);
   if (through !== undefined) {
@@ -52,18 +58,28 @@ beforeAll(async () => {
   await pawl.shutdown();
   await client.query(`INSERT INTO pawl.executor (number, executor_id, started_at, lease_until)
     VALUES (99, 'x', now(), now() + interval '1 hour')`);
-  await early.query('BEGIN; SET LOCAL plan_cache_mode = force_generic_plan');
-  await fill(early, 50);
-  for (const [, make] of calls) {
-    const { before, call } = make();
-    await early.query('SAVEPOINT before');
-    if (before !== undefined) await early.query(before);
-    await early.query(call);
-    await early.query('ROLLBACK TO before');
-  }
-  await early.query('ROLLBACK');
+  // Nothing makes plans anew before a test says so.
+  for (const table of ['workflow', 'step', 'waiter', 'message', 'stream'])
+    await client.query(`ALTER TABLE pawl.${table} SET (autovacuum_enabled = false)`);
+  await client.query('ANALYZE');
+  await plan(tiny, 0);
+  await plan(early, 50);
   await fill(client, PARKED);
 });
+
+async function plan(on: pg.Client, count: number): Promise<void> {
+  await on.query(settings);
+  await on.query('BEGIN');
+  if (count > 0) await fill(on, count);
+  for (const [, make] of calls) {
+    const { before, call } = make();
+    await on.query('SAVEPOINT before');
+    if (before !== undefined) await on.query(before);
+    await on.query(call);
+    await on.query('ROLLBACK TO before');
+  }
+  await on.query('ROLLBACK');
+}
 
 async function fill(on: pg.Client, count: number): Promise<void> {
   const query = (text: string) => on.query<Record<string, unknown>>(text);
@@ -76,7 +92,7 @@ async function fill(on: pg.Client, count: number): Promise<void> {
 }
 
 afterAll(async () => {
-  for (const each of [early, client, pooled]) await each?.end();
+  for (const each of [tiny, early, client, pooled]) await each?.end();
   await bouncer?.stop();
   await database.drop();
 });
@@ -90,6 +106,15 @@ const some = (prefix: string, count: number) =>
 const claim =
   () => `SELECT count(*) FROM pawl.claim(99, 100, '{${names.join(',')}}', '{${versions.join(',')}}',
     '{9,9,9}', false, false, 1000000)`;
+const steps = `s_op => ${fifty('n')}, s_wf => ${fifty(`'sleeper-' || n`)}, s_step => ${fifty('7')}, s_fence => ${fifty(fence)},
+  s_name => ${fifty(`'add'::text`)}, s_output => ${fifty(`'1'::text`)}, s_seq => ${fifty('1')}`;
+const starts = `n_op => ${fifty('n')}, n_id => ${fifty(`'sleeper-' || n`)}, n_nonce => ${fifty(`'other'::text`)},
+  n_fence => ${fifty('1')}, n_name => ${fifty(`'sleeper'::text`)}, n_version => ${fifty(`'v'::text`)}`;
+const ends = `z_op => ${fifty('n')}, z_wf => ${fifty(`'sleeper-' || n`)}, z_fence => ${fifty(fence)},
+  z_status => ${fifty(`'SUCCESS'::text`)}, z_output => ${fifty(`'1'::text`)}, z_error => ${fifty('NULL::text')}`;
+const results = `w_op => ${fifty('n')}, w_wf => ${fifty(`'sleeper-' || n`)}, w_step => ${fifty('7')}, w_fence => ${fifty(fence)},
+  w_kind => ${fifty(`'getResult'::text`)}, w_name => ${fifty('NULL::text')}, w_target => ${fifty(`'receiver-' || n`)},
+  w_timeout => ${fifty('9e6::float8')}, w_seq => ${fifty('1')}`;
 const calls: [string, () => { before?: string; call: string; answers?: number }][] = [
   [
     'a tick',
@@ -114,6 +139,56 @@ const calls: [string, () => { before?: string; call: string; answers?: number }]
         w_kind => ${fifty(`'sleep'::text`)}, w_name => ${fifty('NULL::text')}, w_target => ${fifty('NULL::text')},
         w_timeout => ${fifty('NULL::float8')}, w_seq => ${fifty('1')})`,
       answers: 50,
+    }),
+  ],
+  ['50 steps', () => ({ call: `SELECT * FROM pawl.flush(99, false, NULL, ${steps})`, answers: 0 })],
+  [
+    '50 steps, written once more',
+    () => ({
+      before: `SELECT * FROM pawl.flush(99, false, NULL, ${steps})`,
+      call: `SELECT * FROM pawl.flush(99, true, NULL, ${steps.replace(`'1'::text`, `'2'::text`).replace(fifty('1'), fifty('2'))})`,
+      answers: 50,
+    }),
+  ],
+  ['50 ends', () => ({ call: `SELECT * FROM pawl.flush(99, false, NULL, ${ends})`, answers: 0 })],
+  [
+    '50 ends that are refused',
+    () => ({
+      call: `SELECT * FROM pawl.flush(99, false, NULL, ${ends.replace(fifty(fence), fifty('-1'))})`,
+      answers: 50,
+    }),
+  ],
+  [
+    '50 starts of ids that are taken',
+    () => ({ call: `SELECT * FROM pawl.flush(99, true, NULL, ${starts})`, answers: 50 }),
+  ],
+  [
+    '50 waits for results',
+    () => ({ call: `SELECT * FROM pawl.flush(99, false, NULL, ${fencedFifty}, ${results})`, answers: 50 }),
+  ],
+  [
+    'a look of 50 callers who wait for results',
+    () => ({
+      call: `SELECT * FROM pawl.watch(99, true, ${fifty(`'sleeper-' || n`)}, '{}', '{}', '{}', '{}', '{}')`,
+      answers: 0,
+    }),
+  ],
+  [
+    'a lone start, step, wait and end',
+    () => ({
+      call: `SELECT pawl.flush_one_start(99, 'new', 'n', 1, 'sleeper', 'v', NULL), pawl.flush_one_step('sleeper-3', ${fence}, 7, 1,
+        'step', 'add', NULL, '1', NULL, NULL, NULL), (SELECT outcome FROM pawl.flush_one_wait('sleeper-4', ${fence}, 7, 1, 'recv',
+        'go', 9e6)), pawl.flush_one_end('sleeper-5', ${fence}, 'SUCCESS', '1', NULL)`,
+    }),
+  ],
+  [
+    'keys of requests, claimed and answered',
+    () => ({
+      before: `INSERT INTO pawl.http_request (id, state, fingerprint, owner, generation, attempt, created_at)
+        SELECT 'r' || n, 'done', 'f', 'o', 1, 1, now() FROM generate_series(1, 5000) n`,
+      call: `SELECT * FROM pawl.http_claim('{r1,r2,r3,s1,s2,s3}', '{f,f,f,f,f,f}', '{a,b,c,d,e,f}', '{1,1,1,1,1,1}'),
+        pawl.http_settle('{s1,s2,s3}', '{d,e,f}', '{1,1,1}', '{1,1,1}', '{done,done,done}', '{1,1,1}', '{200,200,200}',
+          '{NULL,NULL,NULL}', '{0,0,0}', '')`,
     }),
   ],
   [
@@ -207,6 +282,7 @@ const rowsRead = async (on: pg.Client) => {
 };
 
 const ways: [string, () => pg.Client | undefined][] = [
+  ['by plans from when a handful of rows had been analyzed', () => tiny],
   ['by plans from the beginning', () => early],
   ['before ANALYZE', () => client],
   ['behind a transaction pooler', () => pooled],
@@ -223,7 +299,8 @@ describe.each(noPgBouncer === undefined ? ways : ways.filter(([way]) => !way.inc
     test.each(calls)('%s reads some rows for each that it is about', async (_name, make) => {
       const on = which() as pg.Client;
       const { before, call, answers } = make();
-      await on.query('BEGIN; SET LOCAL plan_cache_mode = force_generic_plan');
+      await on.query(settings);
+      await on.query('BEGIN');
       let read: number;
       try {
         if (before !== undefined) await on.query(before);

@@ -44,8 +44,8 @@ CREATE FUNCTION pawl.flush_refusals(
     END,
     s.output, s.error, s.outcome, s.seq::float8
   FROM unnest(f_op, f_wf, f_fence, f_step, f_seq, f_keep) u(op, wf, fence, step, seq, keep)
-  LEFT JOIN pawl.workflow w ON w.id = u.wf
-  LEFT JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+  LEFT JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.wf])
+  LEFT JOIN pawl.step s ON s.workflow_id = ANY (ARRAY[u.wf]) AND s.step_id = u.step
   WHERE u.op = ANY (p_bad)
 $$;
 
@@ -126,7 +126,7 @@ BEGIN
     WHERE r.op <> ALL (p_bad)
     ORDER BY r.id, r.op
   ) u
-  WHERE w.id = u.id AND w.status = 'RESERVED';
+  WHERE w.id = ANY (ARRAY[u.id]) AND w.status = 'RESERVED';
 
   -- output: the input that is stored; detail: name, parent and fence of the one that has the id.
   RETURN QUERY
@@ -134,7 +134,7 @@ BEGIN
     CASE WHEN w.nonce <> u.nonce THEN w.input END, w.status,
     json_build_object('name', w.name, 'parent', w.parent_id, 'fence', w.fence)::text, NULL::float8
   FROM unnest(n_op, n_id, n_nonce, n_fence) u(op, id, nonce, fence)
-  JOIN pawl.workflow w ON w.id = u.id
+  JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.id])
   WHERE u.op <> ALL (p_bad) AND (w.nonce <> u.nonce OR w.fence <> u.fence OR w.status <> 'PENDING');
 END $$;
 
@@ -157,7 +157,7 @@ BEGIN
     array_agg(u.destination) FILTER (WHERE w.id IS NULL AND u.park)
   INTO v_missing, v_park
   FROM unnest(m_op, m_destination, m_park) u(op, destination, park)
-  LEFT JOIN pawl.workflow w ON w.id = u.destination
+  LEFT JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.destination])
   WHERE u.op <> ALL (p_bad);
   IF p_unlocked THEN
     PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (m_destination) ORDER BY w.id FOR NO KEY UPDATE;

@@ -47,7 +47,7 @@ AS $$ SELECT sha256(convert_to(p_nonce || p_one, 'UTF8')) = sha256(convert_to(p_
 -- What is new is inserted by one statement; the rest is looked at one by one.
 CREATE FUNCTION pawl.http_claim(
   p_ids text[], p_fingerprints text[], p_owners text[], p_leases float8[]
-) RETURNS SETOF pawl.http_outcome LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS SETOF pawl.http_outcome LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_now  timestamptz := pawl.clock();
   v_generation bigint := floor(pawl.epoch_ms(v_now));
@@ -140,7 +140,7 @@ $$;
 
 -- Renews leases. Answers the ids that are no longer this owner's.
 CREATE FUNCTION pawl.http_renew(p_ids text[], p_owners text[], p_leases float8[]) RETURNS SETOF text
-LANGUAGE plpgsql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_now timestamptz := pawl.clock();
 BEGIN
@@ -185,7 +185,7 @@ BEGIN
         FROM unnest(p_ids, p_owners, p_generations, p_attempts, p_states, p_retentions, p_status, p_headers, p_lengths)
           WITH ORDINALITY t(id, owner, generation, attempt, state, retention, status, headers, length, item)
       ) u
-      WHERE r.id = u.id AND coalesce(r.state, '') = 'running' AND r.owner = u.owner AND r.attempt = u.attempt
+      WHERE r.id = ANY (ARRAY[u.id]) AND coalesce(r.state, '') = 'running' AND r.owner = u.owner AND r.attempt = u.attempt
         AND r.generation = u.generation AND u.state IN ('done', 'failed')
       RETURNING u.item::integer
     ) SELECT array_agg(s.item) INTO v_stored FROM stored s;

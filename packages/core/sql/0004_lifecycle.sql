@@ -12,10 +12,14 @@ DECLARE
   v_last pawl.step;
 BEGIN
   FOR r IN
-    SELECT s.* FROM unnest(p_ids) i(id) JOIN pawl.step s ON s.workflow_id = i.id
-    WHERE i.id COLLATE "C" >= p_after_id
-      AND (i.id COLLATE "C" > p_after_id OR s.step_id > p_after_step)
-    ORDER BY s.workflow_id, s.step_id
+    -- In the order of both, which the nested loop keeps.
+    SELECT s.* FROM (
+      SELECT u.id FROM unnest(p_ids) u(id) WHERE u.id COLLATE "C" >= p_after_id ORDER BY u.id COLLATE "C"
+    ) i CROSS JOIN LATERAL (
+      SELECT * FROM pawl.step t
+      WHERE t.workflow_id = i.id AND t.step_id > CASE i.id WHEN p_after_id THEN p_after_step ELSE -1 END
+      ORDER BY t.step_id OFFSET 0
+    ) s
   LOOP
     IF v_bytes > p_bytes THEN
       workflow_id := v_last.workflow_id; step_id := v_last.step_id; kind := 'more';
@@ -150,7 +154,7 @@ BEGIN
     stranded = false, updated_at = v_now, started_at = coalesce(w.started_at, v_now), deadline = CASE
       WHEN w.started_at IS NULL THEN coalesce(w.deadline, v_now + w.timeout_ms * interval '1 millisecond')
       ELSE w.deadline END
-  FROM unnest(v_ids, v_versions) u(id, version) WHERE w.id = u.id;
+  FROM unnest(v_ids, v_versions) u(id, version) WHERE w.id = ANY (ARRAY[u.id]);
   DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (v_ids) AND t.workflow_id <> '';
 
   RETURN QUERY
@@ -166,7 +170,7 @@ LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 BEGIN
   PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (p_ids) ORDER BY w.id FOR NO KEY UPDATE;
   UPDATE pawl.workflow w SET trace_context = u.trace
-  FROM unnest(p_ids, p_fences, p_traces) u(id, fence, trace) WHERE w.id = u.id AND w.fence = u.fence;
+  FROM unnest(p_ids, p_fences, p_traces) u(id, fence, trace) WHERE w.id = ANY (ARRAY[u.id]) AND w.fence = u.fence;
 END $$;
 
 -- Passes fired waiters on: parked workflows become due, owners of running ones and waiting executors are named
@@ -195,10 +199,11 @@ BEGIN
     DELETE FROM pawl.waiter t WHERE t.workflow_id = ANY (v_ids) AND t.fired;
   END IF;
   RETURN QUERY
-  DELETE FROM pawl.waiter t
-  WHERE (t.target, t.kind, t.key, t.workflow_id, t.executor) IN (
+  DELETE FROM pawl.waiter t USING (
     SELECT f.target, f.kind, f.key, f.workflow_id, f.executor FROM pawl.waiter f
-    WHERE f.fired AND f.workflow_id = '' LIMIT p_limit FOR UPDATE SKIP LOCKED)
+    WHERE f.fired AND f.workflow_id = '' LIMIT p_limit FOR UPDATE SKIP LOCKED) f
+  WHERE t.target = ANY (ARRAY[f.target]) AND t.kind = f.kind AND t.key = f.key AND t.workflow_id = f.workflow_id
+    AND t.executor = f.executor
   RETURNING t.executor, t.target;
 END $$;
 
@@ -235,9 +240,9 @@ BEGIN
   ), ended AS (
     UPDATE pawl.workflow w SET status = 'CANCELLED', completed_at = v_now, updated_at = v_now, blocked = NULL,
       stranded = false, error = p_error
-    FROM old WHERE w.id = old.id RETURNING w.id
+    FROM old WHERE w.id = ANY (ARRAY[old.id]) RETURNING w.id
   ), told AS (
-    UPDATE pawl.waiter t SET fired = true FROM old WHERE t.target = old.id AND t.kind IN ('r', 's') AND NOT t.fired
+    UPDATE pawl.waiter t SET fired = true FROM old WHERE t.target = ANY (ARRAY[old.id]) AND t.kind IN ('r', 's') AND NOT t.fired
   )
   SELECT old.id, old.owner, old.status, old.fence FROM old JOIN ended ON ended.id = old.id;
 END $$;
@@ -246,7 +251,7 @@ END $$;
 CREATE FUNCTION pawl.cancel_noticed(p_executor bigint, p_ids text[]) RETURNS void LANGUAGE sql VOLATILE AS $$
   UPDATE pawl.workflow w SET owner = NULL
   FROM (SELECT i.id FROM pawl.workflow i WHERE i.id = ANY (p_ids) FOR NO KEY UPDATE SKIP LOCKED) l
-  WHERE w.id = l.id AND coalesce(w.owner, 0) = p_executor AND w.status = 'CANCELLED'
+  WHERE w.id = ANY (ARRAY[l.id]) AND coalesce(w.owner, 0) = p_executor AND w.status = 'CANCELLED'
 $$;
 
 -- Goes on from the last completed step, outside of its queue: cancelled, given up, blocked, stranded or queued workflows. One that runs or
@@ -277,7 +282,7 @@ BEGIN
     SET status = 'PENDING', owner = NULL, fence = w.fence + 1, queue_name = NULL, version = old.version, attempts = 0, blocked = NULL,
       stranded = false, wake_at = v_now, completed_at = NULL, updated_at = v_now,
       deadline = CASE WHEN w.deadline > v_now THEN w.deadline END, error = NULL
-    FROM old WHERE w.id = old.id AND old.open
+    FROM old WHERE w.id = ANY (ARRAY[old.id]) AND old.open
   )
   SELECT old.id, old.owner, old.open, old.fence FROM old;
 END $$;

@@ -33,7 +33,7 @@ BEGIN
       SELECT u.op, u.wf, u.step, u.fence, u.topic, u.seq,
         row_number() OVER (PARTITION BY u.wf, u.topic ORDER BY u.op) AS place
       FROM unnest(w_op, w_wf, w_step, w_fence, w_kind, w_target, w_seq) u(op, wf, step, fence, kind, topic, seq)
-      LEFT JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+      LEFT JOIN pawl.step s ON s.workflow_id = ANY (ARRAY[u.wf]) AND s.step_id = u.step
       WHERE u.kind = 'recv' AND u.op <> ALL (p_bad) AND s.completed_at IS NULL
     ), picked AS (
       SELECT w.*, m.id AS message_id, m.body, m.error, m.trace_context
@@ -45,7 +45,7 @@ BEGIN
       ) m ON true
     ), used AS (
       UPDATE pawl.message m SET consumed_by = p.step FROM picked p
-      WHERE m.destination = p.wf AND m.id = p.message_id
+      WHERE m.destination = ANY (ARRAY[p.wf]) AND m.id = p.message_id
     ), recorded AS (
       INSERT INTO pawl.step AS t (workflow_id, step_id, fence, seq, started_at, completed_at, kind, target, output, error)
       SELECT p.wf, p.step, p.fence, p.seq, v_now, v_now, 'recv', p.topic, p.body, p.error
@@ -78,7 +78,7 @@ BEGIN
       (workflow_id, step_id, fence, seq, started_at, completed_at, kind, name, target, outcome, output, error)
     SELECT u.wf, u.step, u.fence, u.seq, v_now, v_now, u.kind, u.name, u.target, w.status, w.output, w.error
     FROM unnest(w_op, w_wf, w_step, w_fence, w_kind, w_name, w_target, w_seq) u(op, wf, step, fence, kind, name, target, seq)
-    JOIN pawl.workflow w ON w.id = u.target
+    JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.target])
       AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
     WHERE u.kind = 'getResult' AND u.op <> ALL (p_bad)
     ORDER BY u.wf, u.step
@@ -100,18 +100,18 @@ BEGIN
   UPDATE pawl.step s
   SET completed_at = v_now, seq = u.seq, fence = u.fence, outcome = 'timeout'
   FROM unnest(w_op, w_wf, w_step, w_fence, w_seq) u(op, wf, step, fence, seq)
-  WHERE s.workflow_id = u.wf AND s.step_id = u.step AND u.op <> ALL (p_bad)
+  WHERE s.workflow_id = ANY (ARRAY[u.wf]) AND s.step_id = u.step AND u.op <> ALL (p_bad)
     AND coalesce(s.completed_at, 'infinity') = 'infinity' AND s.deadline <= v_now;
 
   IF 'getEvent' = ANY (w_kind) OR 'getResult' = ANY (w_kind) THEN
     SELECT array_agg(DISTINCT u.target) INTO v_watch
     FROM unnest(w_op, w_wf, w_step, w_kind, w_target) u(op, wf, step, kind, target)
-    JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+    JOIN pawl.step s ON s.workflow_id = ANY (ARRAY[u.wf]) AND s.step_id = u.step
     WHERE u.kind IN ('getEvent', 'getResult') AND u.op <> ALL (p_bad)
       AND coalesce(s.completed_at, 'infinity') = 'infinity';
     IF v_watch IS NOT NULL THEN
       SELECT array_agg(i.id) INTO v_unknown FROM unnest(v_watch) i(id)
-      WHERE NOT EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = i.id);
+      WHERE (SELECT true FROM pawl.workflow w WHERE w.id = i.id LIMIT 1) IS NULL;
       IF v_unknown IS NOT NULL THEN
         PERFORM pawl.reserve(v_unknown, true);
       END IF;
@@ -120,7 +120,7 @@ BEGIN
       SELECT DISTINCT u.target, CASE u.kind WHEN 'getEvent' THEN 'e' ELSE 'r' END,
         CASE u.kind WHEN 'getEvent' THEN u.name ELSE '' END, u.wf
       FROM unnest(w_op, w_wf, w_step, w_kind, w_name, w_target) u(op, wf, step, kind, name, target)
-      JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+      JOIN pawl.step s ON s.workflow_id = ANY (ARRAY[u.wf]) AND s.step_id = u.step
       WHERE u.kind IN ('getEvent', 'getResult') AND u.op <> ALL (p_bad)
         AND coalesce(s.completed_at, 'infinity') = 'infinity'
       ORDER BY 1, 2, 3, 4
@@ -137,7 +137,7 @@ BEGIN
   SELECT u.op, CASE WHEN s.completed_at IS NULL THEN 'wait' ELSE 'value' END, s.output, s.error,
     coalesce(s.outcome, v_traces[array_position(v_traced, u.op)]), pawl.epoch_ms(s.deadline)
   FROM unnest(w_op, w_wf, w_step) u(op, wf, step)
-  JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+  JOIN pawl.step s ON s.workflow_id = ANY (ARRAY[u.wf]) AND s.step_id = u.step
   WHERE u.op <> ALL (p_bad);
 END $$;
 
@@ -186,7 +186,7 @@ BEGIN
   WHERE u.op <> ALL (p_bad) AND u.op <> ALL (v_ready)
   ORDER BY s.target, 2, 3, s.workflow_id
   ON CONFLICT DO NOTHING;
-  IF FOUND OR (SELECT true FROM unnest(v_targets) i(id) LEFT JOIN pawl.workflow w ON w.id = i.id
+  IF FOUND OR (SELECT true FROM unnest(v_targets) i(id) LEFT JOIN pawl.workflow w ON w.id = ANY (ARRAY[i.id])
     WHERE w.watched IS NOT TRUE LIMIT 1) THEN
     PERFORM pawl.reserve(v_targets, true);
     UPDATE pawl.workflow w SET watched = true WHERE w.id = ANY (v_targets) AND NOT w.watched;
@@ -199,7 +199,7 @@ BEGIN
   SET owner = NULL, updated_at = v_now, wake_at = (
     SELECT min(s.deadline) FROM pawl.step s WHERE s.workflow_id = w.id AND s.completed_at IS NULL)
   FROM unnest(p_op, p_wf) u(op, wf)
-  WHERE w.id = u.wf AND u.op <> ALL (p_bad) AND u.op <> ALL (v_ready);
+  WHERE w.id = ANY (ARRAY[u.wf]) AND u.op <> ALL (p_bad) AND u.op <> ALL (v_ready);
 
   RETURN QUERY SELECT u.op, 'ready', NULL::text, NULL::text, NULL::text, NULL::float8 FROM unnest(v_ready) u(op);
 END $$;
@@ -227,7 +227,7 @@ BEGIN
     FROM (SELECT i.id, 'r' AS kind, '' AS key FROM unnest(r_ids) i(id)
           UNION SELECT i.id, 's', i.key FROM unnest(s_ids, s_keys) i(id, key)
           UNION SELECT i.id, 'e', i.key FROM unnest(e_ids, e_keys) i(id, key)) u
-    JOIN pawl.workflow w ON w.id = u.id
+    JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.id])
     WHERE CASE u.kind
       WHEN 'e' THEN NOT EXISTS (SELECT 1 FROM pawl.event e WHERE e.workflow_id = u.id AND e.key = u.key)
       ELSE w.status NOT IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') END
@@ -240,7 +240,7 @@ BEGIN
   RETURN QUERY
   SELECT 'r', w.id, '', w.status, w.output, w.error
   FROM unnest(r_ids) u(id)
-  JOIN pawl.workflow w ON w.id = u.id
+  JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.id])
     AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED');
   RETURN QUERY
   SELECT 'e', u.id, u.key, '', e.value, NULL::text
@@ -250,7 +250,7 @@ BEGIN
   RETURN QUERY
   SELECT 's', u.id, u.key, coalesce(w.status, ''), u.after::text, NULL::text
   FROM unnest(s_ids, s_keys, s_after) u(id, key, after)
-  LEFT JOIN pawl.workflow w ON w.id = u.id AND w.status <> 'RESERVED'
+  LEFT JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.id]) AND w.status <> 'RESERVED'
   WHERE (w.id IS NULL) = (u.after IS NOT NULL)
     OR w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
     -- Not EXISTS, which may be planned as a join with all events.
@@ -273,6 +273,6 @@ BEGIN
       SELECT * FROM pawl.waiter i WHERE i.target = u.id AND i.kind = u.kind AND i.key = u.key AND i.workflow_id = ''
         AND i.executor = p_executor OFFSET 0 FOR UPDATE SKIP LOCKED) t) o;
   DELETE FROM pawl.waiter t USING unnest(v_old) o
-  WHERE t.target = o.target AND t.kind = o.kind AND t.key = o.key AND t.workflow_id = o.workflow_id
+  WHERE t.target = ANY (ARRAY[o.target]) AND t.kind = o.kind AND t.key = o.key AND t.workflow_id = o.workflow_id
     AND t.executor = o.executor;
 END $$;

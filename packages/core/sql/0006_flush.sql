@@ -11,7 +11,10 @@
 -- that looks at their fences: of a row that it had to wait for, a statement sees the newest version.
 --
 -- The planner settings hold the plans at index probes: a table that was empty when its plan was cached, or a
--- batch estimated too large, otherwise turns into a scan that grows with the table.
+-- batch estimated too large, otherwise turns into a scan that grows with the table. A table of a handful of rows is
+-- cheapest to walk over by its key, and a plan from then walks when it has grown: so where rows are joined to those of a
+-- call it says `id = ANY (ARRAY[u.id])`, which an index can be probed with, and which is no reason to read it in order.
+-- For the same reason such a join is ordered by the call's ids, before it.
 CREATE FUNCTION pawl.flush(
   p_executor bigint, p_careful boolean, p_lock text[] DEFAULT NULL,
   f_op int[] DEFAULT '{}', f_wf text[] DEFAULT '{}', f_fence int[] DEFAULT '{}', f_step int[] DEFAULT '{}',
@@ -63,16 +66,17 @@ BEGIN
   IF f_op <> '{}' THEN
     SELECT count(*), bool_or(l.watched) INTO v_count, v_watched
     FROM (
-      SELECT w.watched FROM unnest(f_wf, f_fence) u(wf, fence)
-      JOIN pawl.workflow w ON w.id = u.wf AND w.fence = u.fence AND w.status = 'PENDING'
-      ORDER BY w.id FOR NO KEY UPDATE OF w
+      SELECT w.watched
+      FROM (SELECT * FROM unnest(f_wf, f_fence) r(wf, fence) ORDER BY r.wf COLLATE "C") u
+      JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.wf]) AND w.fence = u.fence AND w.status = 'PENDING'
+      FOR NO KEY UPDATE OF w
     ) l;
     IF v_count < cardinality(f_op) THEN
       p_careful := true;
       PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (f_wf) ORDER BY w.id FOR NO KEY UPDATE;
       SELECT array_agg(u.op) FILTER (WHERE w.fence IS DISTINCT FROM u.fence OR w.status <> 'PENDING')
       INTO v_bad
-      FROM unnest(f_op, f_wf, f_fence) u(op, wf, fence) LEFT JOIN pawl.workflow w ON w.id = u.wf;
+      FROM unnest(f_op, f_wf, f_fence) u(op, wf, fence) LEFT JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.wf]);
       v_bad := coalesce(v_bad, '{}');
       FOR v_result IN SELECT * FROM pawl.flush_refusals(v_bad, f_op, f_wf, f_fence, f_step, f_seq, f_keep) LOOP
         RETURN NEXT v_result;
@@ -88,7 +92,7 @@ BEGIN
       SELECT u.op, CASE WHEN s.fence = u.fence AND s.seq = u.seq THEN 'written' ELSE 'adopted' END,
         s.output, s.error, s.outcome, s.seq::float8
       FROM unnest(s_op, s_wf, s_step, s_fence, s_seq) u(op, wf, step, fence, seq)
-      JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+      JOIN pawl.step s ON s.workflow_id = ANY (ARRAY[u.wf]) AND s.step_id = u.step
       WHERE s.completed_at IS NOT NULL AND u.op = ANY (m_op || n_op || q_op) AND u.op <> ALL (v_bad)
         AND NOT EXISTS (SELECT 1 FROM pawl.workflow c WHERE c.id = s.child_id AND c.status <> 'RESERVED')
     LOOP
@@ -190,7 +194,7 @@ BEGIN
         RETURN QUERY
         SELECT u.op, 'adopted', s.output, s.error, s.outcome, s.seq::float8
         FROM unnest(s_op, s_wf, s_step, s_fence, s_seq) u(op, wf, step, fence, seq)
-        JOIN pawl.step s ON s.workflow_id = u.wf AND s.step_id = u.step
+        JOIN pawl.step s ON s.workflow_id = ANY (ARRAY[u.wf]) AND s.step_id = u.step
         WHERE u.op <> ALL (v_bad) AND s.completed_at IS NOT NULL
           AND (s.fence <> u.fence OR s.seq IS DISTINCT FROM u.seq);
       END IF;
@@ -219,8 +223,8 @@ BEGIN
       UPDATE pawl.workflow w
       SET status = u.status, completed_at = v_now, updated_at = v_now, output = u.output, error = u.error
       FROM (SELECT * FROM unnest(z_wf, z_fence, z_status, z_output, z_error) r(wf, fence, status, output, error)
-            ORDER BY r.wf) u
-      WHERE w.id = u.wf AND w.fence = u.fence AND w.status = 'PENDING'
+            ORDER BY r.wf COLLATE "C") u
+      WHERE w.id = ANY (ARRAY[u.wf]) AND w.fence = u.fence AND w.status = 'PENDING'
       RETURNING w.watched
     ) SELECT count(*), coalesce(v_watched, false) OR coalesce(bool_or(e.watched), false) INTO v_count, v_watched FROM ended e;
     IF v_count < cardinality(z_op) THEN

@@ -203,7 +203,7 @@ BEGIN
   END IF;
   IF p_results <> '{}' THEN
     RETURN QUERY
-    SELECT 'result', w.id, NULL::text, NULL::float8 FROM unnest(p_results) u(id) JOIN pawl.workflow w ON w.id = u.id
+    SELECT 'result', w.id, NULL::text, NULL::float8 FROM unnest(p_results) u(id) JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.id])
       AND w.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED');
   END IF;
   IF p_events <> '{}' THEN

@@ -131,7 +131,7 @@ BEGIN
     WHERE s.created_at < v_before AND NOT pawl.still_waits(s)
     FOR UPDATE OF t SKIP LOCKED) o;
   DELETE FROM pawl.waiter t USING unnest(v_old) o
-  WHERE t.target = o.target AND t.kind = o.kind AND t.key = o.key AND t.workflow_id = o.workflow_id
+  WHERE t.target = ANY (ARRAY[o.target]) AND t.kind = o.kind AND t.key = o.key AND t.workflow_id = o.workflow_id
     AND t.executor = o.executor AND NOT pawl.still_waits(o);
   GET DIAGNOSTICS v_deleted = ROW_COUNT;
   SELECT ARRAY[s.target, s.kind, s.key, s.workflow_id, s.executor::text] INTO v_after FROM unnest(v_seen[p_limit:p_limit]) s;

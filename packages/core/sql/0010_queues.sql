@@ -134,7 +134,7 @@ BEGIN
         CASE WHEN w.status <> 'RESERVED' THEN w.input ELSE d.id END, w.status,
         json_build_object('name', w.name, 'parent', w.parent_id, 'fence', w.fence)::text, NULL::float8
       FROM unnest(q_op, q_id, q_nonce, q_queue, q_dedup) u(op, id, nonce, queue, dedup)
-      LEFT JOIN pawl.workflow w ON w.id = u.id
+      LEFT JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.id])
       LEFT JOIN LATERAL (
         SELECT i.id FROM pawl.workflow i WHERE i.queue_name = u.queue AND i.deduplication_id = u.dedup
           AND i.deduplication_id IS NOT NULL AND i.status IN ('ENQUEUED', 'DELAYED', 'PENDING') LIMIT 1) d ON true
@@ -144,7 +144,7 @@ BEGIN
       IF v_result.outcome = 'reserved' THEN
         -- A placeholder gives way. What is kept for it, and who waits for it, is found under the id.
         DELETE FROM pawl.workflow w USING unnest(q_op, q_id) u(op, id)
-        WHERE u.op = v_result.op AND w.id = u.id AND w.status = 'RESERVED';
+        WHERE u.op = v_result.op AND w.id = ANY (ARRAY[u.id]) AND w.status = 'RESERVED';
         v_reserved := v_reserved || v_result.op;
         CONTINUE;
       END IF;

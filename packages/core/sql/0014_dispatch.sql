@@ -18,7 +18,7 @@ BEGIN
   SET status = CASE WHEN w.queue_name IS NULL THEN 'PENDING' ELSE 'ENQUEUED' END,
     wake_at = CASE WHEN w.queue_name IS NULL THEN v_now ELSE w.wake_at END, position = u.position, updated_at = v_now
   FROM (SELECT i.id, nextval($q$pawl.queue_position$q$) AS position FROM unnest(v_ids) i(id)) u
-  WHERE w.id = u.id;
+  WHERE w.id = ANY (ARRAY[u.id]);
   due := EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = ANY (v_ids) AND w.queue_name IS NULL);
 END $$;
 
@@ -269,7 +269,7 @@ BEGIN
     RETURN QUERY
     SELECT w.id, pawl.claim_header(w, v_now), w.input, NULL::integer, 'workflow', NULL, NULL, NULL, NULL, NULL, NULL, NULL::integer,
       NULL::integer, NULL::float8, true
-    FROM unnest(v_all) WITH ORDINALITY u(id, n) JOIN pawl.workflow w ON w.id = u.id ORDER BY u.n;
+    FROM unnest(v_all) WITH ORDINALITY u(id, n) JOIN pawl.workflow w ON w.id = ANY (ARRAY[u.id]) ORDER BY u.n;
   END IF;
   workflow_id := NULL; header := NULL; input := NULL;
   FOREACH kind IN ARRAY '{again,left}'::text[] LOOP

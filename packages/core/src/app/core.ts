@@ -1,11 +1,11 @@
 // What the verbs share: the registry and codec that live as long as the Pawl, and the runtime of its launch.
 
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Codec } from '../codec/index.ts';
 import type { Activation } from '../engine/activation.ts';
 import type { Registry } from '../engine/registry.ts';
 import { OUTSIDE, type Scope } from '../engine/scope.ts';
+import { ScopeStorage } from '../engine/scope-storage.ts';
 import { runStep } from '../engine/steps.ts';
 import {
   DatabaseUnavailableError,
@@ -20,7 +20,7 @@ import { type Logger, stampingLogger } from '../telemetry/logger.ts';
 import type { Runtime } from './runtime.ts';
 
 export class PawlCore {
-  readonly storage = new AsyncLocalStorage<Scope>();
+  readonly storage = new ScopeStorage();
   readonly codec: Codec;
   readonly registry: Registry;
   readonly events: Emitter;

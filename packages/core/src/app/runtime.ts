@@ -1,11 +1,11 @@
 // The composition root: one launch, wired. Database, lanes, journal, engine, worker; started and stopped in order.
 
-import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { Codec } from '../codec/index.ts';
 import { createEngine, type Engine } from '../engine/engine.ts';
 import type { Outcome } from '../engine/outcome.ts';
 import type { Registry } from '../engine/registry.ts';
 import type { Scope } from '../engine/scope.ts';
+import type { ScopeStorage } from '../engine/scope-storage.ts';
 import { NotLaunchedError } from '../errors/index.ts';
 import type { Database, Lane } from '../store/database.ts';
 import { type Feed, type Page, type Reading, readPages } from '../store/feeds.ts';
@@ -63,7 +63,7 @@ export interface RuntimeOptions {
   config: ResolvedConfig;
   codec: Codec;
   registry: Registry;
-  storage: AsyncLocalStorage<Scope>;
+  storage: ScopeStorage;
   events: Emitter;
   /** By name. */
   schedules?: ReadonlyMap<string, ScheduleDefinition>;

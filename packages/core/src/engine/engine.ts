@@ -1,7 +1,6 @@
 // HOW a workflow runs: begins bodies, writes their ends, and keeps the activations of this process. When and which
 // is the worker's business.
 
-import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { Codec } from '../codec/index.ts';
 import { SerializationError, WorkflowCancelledError, WorkflowTimeoutError } from '../errors/index.ts';
 import type { Database, Lane } from '../store/database.ts';
@@ -18,12 +17,13 @@ import { Lease } from './lease.ts';
 import type { Outcome } from './outcome.ts';
 import type { Registry } from './registry.ts';
 import { NO_SETTINGS, type Scope } from './scope.ts';
+import type { ScopeStorage } from './scope-storage.ts';
 import { Slots } from './slots.ts';
 import type { StepRetryOptions } from './steps.ts';
 import { WaitIndex, waitKeys } from './waits.ts';
 
 export interface EngineOptions {
-  storage: AsyncLocalStorage<Scope>;
+  storage: ScopeStorage;
   codec: Codec;
   database: Database;
   events: Emitter;

@@ -1,7 +1,6 @@
 // What the parts of the engine share: the services that `app` wires together, and the few things that must travel
 // from an activation to the engine that runs it.
 
-import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { Codec } from '../codec/index.ts';
 import type { Database } from '../store/database.ts';
 import type { QueuedPart } from '../store/operations.ts';
@@ -14,6 +13,7 @@ import type { Lease } from './lease.ts';
 import type { Outcome } from './outcome.ts';
 import type { Registry } from './registry.ts';
 import type { Scope } from './scope.ts';
+import type { ScopeStorage } from './scope-storage.ts';
 import type { Slots } from './slots.ts';
 import type { StepRetryOptions } from './steps.ts';
 import type { WaitIndex } from './waits.ts';
@@ -27,7 +27,7 @@ export interface RunOrigin {
 }
 
 export interface EngineHost {
-  readonly storage: AsyncLocalStorage<Scope>;
+  readonly storage: ScopeStorage;
   readonly codec: Codec;
   readonly database: Database;
   readonly journal: Journal;

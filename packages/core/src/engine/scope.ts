@@ -1,5 +1,4 @@
-// What asynchronous code is running inside of: a workflow, one of its steps, a `with…` block. Carried by
-// AsyncLocalStorage, one per Pawl, so that two of them in one process never see each other.
+// What asynchronous code is running inside of: a workflow, one of its steps, a `with…` block (scope-storage.ts carries it).
 
 import type { Duration } from '../codec/index.ts';
 import type { Activation } from './activation.ts';

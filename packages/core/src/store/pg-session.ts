@@ -64,6 +64,7 @@ const SETTINGS = [
   `lock_timeout = '2s'`,
   'statement_timeout = 0',
   'plan_cache_mode = force_generic_plan',
+  'enable_seqscan = off',
   'jit = off',
   'client_min_messages = warning',
   `timezone = 'UTC'`,
