@@ -1,4 +1,4 @@
-// What the calls read does not grow with the workflows that wait, nor with what was not asked for: counted in rows.
+// What the calls read does not grow with the workflows that wait, nor with what was not asked for: counted in rows and in pages.
 import { Pawl } from '@pawl/core';
 import {
   copyWorkflow,
@@ -62,12 +62,12 @@ beforeAll(async () => {
   for (const table of ['workflow', 'step', 'waiter', 'message', 'stream'])
     await client.query(`ALTER TABLE pawl.${table} SET (autovacuum_enabled = false)`);
   await client.query('ANALYZE');
-  await plan(tiny, 0);
-  await plan(early, 50);
+  await makePlans(tiny, 0);
+  await makePlans(early, 50);
   await fill(client, PARKED);
 });
 
-async function plan(on: pg.Client, count: number): Promise<void> {
+async function makePlans(on: pg.Client, count: number): Promise<void> {
   await on.query(settings);
   await on.query('BEGIN');
   if (count > 0) await fill(on, count);
@@ -274,6 +274,12 @@ const calls: [string, () => { before?: string; call: string; answers?: number }]
   ],
 ];
 
+interface Plan {
+  'Actual Rows': number;
+  'Shared Hit Blocks': number;
+  'Shared Read Blocks': number;
+}
+
 const rowsRead = async (on: pg.Client) => {
   const { rows } = await on.query<{ n: number }>(
     `SELECT sum(seq_tup_read + idx_tup_fetch)::int AS n FROM pg_stat_xact_user_tables WHERE schemaname = 'pawl'`,
@@ -302,16 +308,21 @@ describe.each(noPgBouncer === undefined ? ways : ways.filter(([way]) => !way.inc
       await on.query(settings);
       await on.query('BEGIN');
       let read: number;
+      let plan: Plan;
       try {
         if (before !== undefined) await on.query(before);
         const first = await rowsRead(on);
-        const { rowCount } = await on.query(call);
-        if (answers !== undefined) expect(rowCount).toBe(answers);
+        const { rows } = await on.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+          `EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) ${call}`,
+        );
+        plan = rows[0]?.['QUERY PLAN'][0].Plan as Plan;
         read = (await rowsRead(on)) - first;
       } finally {
         await on.query('ROLLBACK');
       }
+      if (answers !== undefined) expect(plan['Actual Rows']).toBe(answers);
       expect(read).toBeLessThan(2000);
+      expect(plan['Shared Hit Blocks'] + plan['Shared Read Blocks']).toBeLessThan(5000);
     });
   },
 );

@@ -56,8 +56,8 @@ BEGIN
         ELSE w.status IN ('ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') AND w.completed_at < v_failed
       END AS over
     FROM pawl.workflow w
-    WHERE (w.created_at, w.id) > (v_turn.after_at, v_turn.after_id) AND w.created_at < greatest(v_completed, v_failed)
-    ORDER BY w.created_at, w.id LIMIT p_limit
+    WHERE (w.created_at, w.id COLLATE "POSIX") > (v_turn.after_at, v_turn.after_id) AND w.created_at < greatest(v_completed, v_failed)
+    ORDER BY w.created_at, w.id COLLATE "POSIX" LIMIT p_limit
   LOOP
     v_seen := v_seen + 1;
     v_turn.after_at := r.created_at;

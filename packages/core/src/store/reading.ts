@@ -101,14 +101,14 @@ export async function listWorkflows(database: Database, query: WorkflowQuery): P
   if (query.after !== undefined) {
     params.push(query.after.createdKey, query.after.id);
     where.push(
-      `(w.created_at, w.id) ${query.descending ? '<' : '>'} ($${params.length - 1}::text::timestamptz, $${params.length})`,
+      `(w.created_at, w.id COLLATE "POSIX") ${query.descending ? '<' : '>'} ($${params.length - 1}::text::timestamptz, $${params.length})`,
     );
   }
   params.push(query.limit);
   const payloads = `${query.load.includes('input') ? ', w.input' : ''}${query.load.includes('output') ? ', w.output, w.error' : ''}`;
   const { rows } = await database.query<WorkflowRow>(
     `SELECT ${COLUMNS}${payloads} ${FROM} WHERE ${where.join(' AND ')}
-     ORDER BY w.created_at ${direction}, w.id ${direction} LIMIT $${params.length}`,
+     ORDER BY w.created_at ${direction}, w.id COLLATE "POSIX" ${direction} LIMIT $${params.length}`,
     params,
   );
   return rows;
