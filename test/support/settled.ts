@@ -8,7 +8,9 @@ import { internals } from '../../packages/core/src/app/internals.ts';
  */
 export async function settled(pawl: Pawl, sent: () => number): Promise<void> {
   const { engine, executor } = internals(pawl).runtime;
-  for (let before = -1; before !== sent();) {
+  for (let before = -1, ticks = 0; before !== sent(); ticks++) {
+    if (ticks === 100)
+      throw new Error('It goes on sending. Does somebody wait, so that each tick looks for it?');
     before = sent();
     await engine.journal.drained();
     await executor.tickNow();
