@@ -1,9 +1,9 @@
 // `http.endpoint()`: the route is the workflow. The same cases for Express and Koa.
-import { setTimeout as pause } from 'node:timers/promises';
 import request from 'supertest';
 import { beforeAll, expect, test } from 'vitest';
 import type { Workflow } from '@pawl/core';
 import type { WebhookOptions } from '@pawl/core/http';
+import { internals } from '../../packages/core/src/app/internals.ts';
 import { describeOnEach, gate } from './app-under-test.ts';
 
 interface Order {
@@ -32,6 +32,8 @@ describeOnEach('endpoint', (app) => {
   let slow: Workflow<[order: Order], string>;
   let pay: Workflow<[order: Order], string>;
   const order = { sku: 'cog' };
+  /** Requests that have joined a workflow and wait for its end. */
+  const joined = () => internals(app.pawl).runtime.waiting;
 
   beforeAll(() => {
     const { pawl } = app;
@@ -102,7 +104,7 @@ describeOnEach('endpoint', (app) => {
     app.serve((routes) => routes.endpoint('/orders', slow));
     const key = newKey();
     const requests = [1, 2, 3].map(() => app.post('/orders', key, order).then((response) => response));
-    await pause(40);
+    await expect.poll(joined, { interval: 5 }).toBe(3);
     hold.open();
     const responses = await Promise.all(requests);
     expect(responses.map((response) => response.text)).toEqual(['"done"', '"done"', '"done"']);
@@ -124,7 +126,7 @@ describeOnEach('endpoint', (app) => {
       .post('/orders', key, order)
       .set('Prefer', 'wait=20')
       .then((response) => response);
-    await pause(20);
+    await expect.poll(joined, { interval: 5 }).toBe(1);
     hold.open();
     const third = await waiting;
     expect(third.body).toBe('done');

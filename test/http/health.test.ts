@@ -1,7 +1,6 @@
 // `http.health()`: live while the process is; ready only while it can do its work, each case for real.
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
 import { Pawl } from '@pawl/core';
 import { createDatabase, startPostgres, type TestDatabase } from '@pawl/test-support';
 import pg from 'pg';
@@ -161,7 +160,7 @@ async function proxyTo(target: string) {
     close: async () => {
       for (const socket of sockets) socket.destroy();
       server.close();
-      await pause(0);
+      await once(server, 'close');
     },
   };
 }

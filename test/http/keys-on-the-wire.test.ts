@@ -1,6 +1,6 @@
 // The Idempotency-Key header, byte by byte: what is a key, which keys are the same, and that a replay has the same bytes.
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { beforeEach, expect, test } from 'vitest';
 import { describeOnEach, gate } from './app-under-test.ts';
@@ -156,10 +156,12 @@ describeOnEach('keys on the wire', (app) => {
     const key = app.newKey();
     const head = [...keyedPost('/things', [key], BODY), 'Host: x', 'Connection: close', '', ''].join('\r\n');
     const gone = await open(server);
+    const came = once(server, 'request');
     gone.write(`${head}{"a`);
-    await pause(30);
+    const [cut] = (await came) as [IncomingMessage];
     gone.destroy();
-    await once(gone, 'close');
+    // Not by `once`, which an error on the way would reject.
+    await new Promise((resolve) => cut.once('close', resolve));
     const slow = await open(server);
     const answer = response(slow);
     for (const piece of head.match(/[^]{1,40}/g) ?? []) {
@@ -222,7 +224,6 @@ describeOnEach('keys on the wire', (app) => {
     // Express closes the connection; Koa leaves that to the client.
     if (app.framework.family === 'koa') {
       await expect.poll(() => runs).toBe(1);
-      await pause(20);
       socket.destroy();
     }
     await once(socket, 'close');

@@ -27,10 +27,17 @@ test.each([
   // The second run fails in its own SQL, because of what the first one did.
   ['that took effect and cannot be made again', true, 'INSERT INTO unique_payment VALUES (1)'],
 ])('one %s', async (_, committed, text) => {
-  const { database: own } = internals(pawl);
+  const { database: own, events } = internals(pawl);
   const transaction = own.transaction.bind(own);
-  let recorded = () => {};
-  const stepRecorded = new Promise<void>((resolve) => (recorded = resolve));
+  let release = () => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const recorded = new Promise<void>((resolve) => {
+    const off = events.on('journal.flushed', ({ operations }) => {
+      if (!operations.some(({ name }) => name === 'other')) return;
+      off();
+      resolve();
+    });
+  });
   own.transaction = async (options, body) => {
     own.transaction = transaction;
     await transaction(options, async (tx) => {
@@ -38,8 +45,8 @@ test.each([
       if (!committed) throw new Error('lost on the way');
     }).catch(() => {});
     // Meanwhile the other branch gets its result.
-    recorded();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    release();
+    await recorded;
     throw new CommitUnknownError('The connection was lost while COMMIT was under way.');
   };
 
@@ -49,7 +56,7 @@ test.each([
       const order: string[] = [];
       await Promise.all([
         pawl.runTransaction(async (tx) => void (await tx.query(text))).then(() => order.push('paid')),
-        pawl.runStep(() => stepRecorded, { name: 'other' }).then(() => order.push('other')),
+        pawl.runStep(() => released, { name: 'other' }).then(() => order.push('other')),
       ]);
       orders.push(order.join());
       await pawl.recv('go', 600);

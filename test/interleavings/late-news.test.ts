@@ -42,20 +42,27 @@ async function start(id: string) {
 }
 
 test('a hint of the cancellation from another process', async () => {
-  const { handle, begun } = await start('hinted');
+  const { pawl, handle, begun } = await start('hinted');
   const other = await launch();
   const { hints } = internals(other).runtime;
   const late: (() => void)[] = [];
   const tell = hints.tellCancelled.bind(hints);
   hints.tellCancelled = (...news) => late.push(() => tell(...news));
 
+  const { executor } = internals(pawl).runtime;
+  const onCancelled = executor.onCancelled.bind(executor);
+  let arrived = 0;
+  executor.onCancelled = (...news) => {
+    onCancelled(...news);
+    arrived++;
+  };
+
   await other.cancelWorkflow('hinted');
   await other.resumeWorkflow('hinted');
   await begun(2);
   expect(late).toHaveLength(2);
   for (const send of late) send();
-  // Time for the hint to arrive; nothing says that it was ignored.
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await expect.poll(() => arrived, { interval: 5 }).toBeGreaterThan(0);
   go();
   expect(await handle.getResult({ timeoutSeconds: 5 })).toBe('through');
 });

@@ -27,10 +27,11 @@ test('beside a sleep, a step ends', async () => {
   );
   const { workflowID } = await pawl.startWorkflow(workflow)();
   const parked = async () => (await pawl.getWorkflowStatus(workflowID))?.parked;
-  await expect
-    .poll(async () => (await pawl.listWorkflowSteps(workflowID)).length, { interval: 5 })
-    .toBeGreaterThan(0);
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  const timer = () => internals(pawl).runtime.engine.activations.get(workflowID)?.parkTimer;
+  await expect.poll(timer, { interval: 5 }).toBeDefined();
+  const first = timer();
+  // It was looked at, and is looked at once more.
+  await expect.poll(() => ![undefined, first].includes(timer()), { interval: 5 }).toBe(true);
   expect(await parked()).toBe(false);
   release();
   await expect.poll(parked, { interval: 10, timeout: 5000 }).toBe(true);

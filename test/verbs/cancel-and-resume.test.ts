@@ -2,6 +2,7 @@
 import { type Pawl, type Workflow, WorkflowCancelledError } from '@pawl/core';
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { beforeAll, expect, test } from 'vitest';
+import { internals } from '../../packages/core/src/app/internals.ts';
 
 describeEachDriver('cancelling', (driver) => {
   let pawl: Pawl;
@@ -133,7 +134,8 @@ describeEachDriver('cancelling', (driver) => {
         await expect(handle.getResult()).rejects.toThrow(Error);
       }
       finish();
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      // Whatever that sets off in this process is through when the database has answered a tick.
+      await internals(pawl).runtime.executor.tickNow();
       expect(unhandled).toEqual([]);
     } finally {
       process.off('unhandledRejection', listener);

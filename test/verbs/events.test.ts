@@ -2,6 +2,7 @@
 import { defineEvent, type Pawl, ValidationError, type Workflow } from '@pawl/core';
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { beforeAll, expect, test } from 'vitest';
+import { internals } from '../../packages/core/src/app/internals.ts';
 
 describeEachDriver('an event', (driver) => {
   let pawl: Pawl;
@@ -15,6 +16,17 @@ describeEachDriver('an event', (driver) => {
     pawl.registerWorkflow(body, { name: `events${++made}` });
   /** Waits in a workflow as in any other place. */
   const inWorkflow = <R>(call: () => Promise<R>) => workflow(call)();
+
+  /** Resolves when those who wait outside have looked, and so many workflows have and wait. */
+  async function awaited(workflowID: string, inside: number): Promise<void> {
+    const { database, runtime } = internals(pawl);
+    // In the turn in which the others began to wait, so that the database is asked for all at once.
+    await runtime.event(workflowID, 'key').looked;
+    const waits = `SELECT 1 FROM pawl.step WHERE target = $1 AND kind = 'getEvent' AND completed_at IS NULL`;
+    await expect
+      .poll(async () => (await database.query(waits, [workflowID])).rows, { interval: 5 })
+      .toHaveLength(inside);
+  }
 
   test('has its value for readers inside and outside, while it runs and after', async () => {
     const setting = workflow(async () => {
@@ -88,7 +100,7 @@ describeEachDriver('an event', (driver) => {
     await pawl.startWorkflow(setting, { workflowID: 'later' })();
     const read = () => pawl.getEvent('later', 'key', 30);
     const readers = Promise.all([read(), read(), inWorkflow(read), inWorkflow(read)]);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await awaited('later', 2);
     await pawl.send('later', 1, 'go');
     expect(await readers).toEqual(['value', 'value', 'value', 'value']);
   });
@@ -97,7 +109,7 @@ describeEachDriver('an event', (driver) => {
     const setting = workflow(async () => pawl.setEvent('key', 'value'));
     const read = () => pawl.getEvent('unborn', 'key', 30);
     const readers = Promise.all([read(), inWorkflow(read)]);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await awaited('unborn', 1);
     const handle = await pawl.startWorkflow(setting, { workflowID: 'unborn' })();
     await handle.getResult();
     expect(await readers).toEqual(['value', 'value']);

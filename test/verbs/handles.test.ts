@@ -1,8 +1,8 @@
 // Handles: results and states of workflows by their ids, wherever and whenever they run.
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Pawl, TimeoutError, type Workflow } from '@pawl/core';
 import { describeEachDriver, quiet } from '@pawl/test-support/drivers';
 import { beforeAll, expect, test } from 'vitest';
+import { internals } from '../../packages/core/src/app/internals.ts';
 
 describeEachDriver('a handle', (driver) => {
   test('a workflow that fails is in the log, though nobody waits for it', async () => {
@@ -96,8 +96,11 @@ describeEachDriver('a handle', (driver) => {
     expect(await pawl.getWorkflowStatus('unborn')).toBeNull();
     await expect(handle.getResult({ timeoutSeconds: 0.02 })).rejects.toThrow(TimeoutError);
     const inside = workflow(async () => pawl.retrieveWorkflow('unborn').getResult());
-    const results = Promise.all([handle.getResult({ timeoutSeconds: 30 }), inside()]);
-    await delay(20);
+    const asking = await pawl.startWorkflow(inside, { workflowID: 'asks for the unborn' })();
+    await expect.poll(() => pawl.listWorkflowSteps(asking.workflowID), { interval: 5 }).toHaveLength(1);
+    const results = Promise.all([handle.getResult({ timeoutSeconds: 30 }), asking.getResult()]);
+    // In the same turn, so that the database is asked for both at once.
+    await internals(pawl).runtime.outcome('unborn').looked;
     expect(await handle.getStatus()).toBeNull();
     await pawl.startWorkflow(
       workflow(async () => 'born'),
@@ -214,7 +217,9 @@ describeEachDriver('a handle', (driver) => {
         b.retrieveWorkflow('elsewhere').getResult(),
         b.retrieveWorkflow('elsewhere').getResult({ timeoutSeconds: 30 }),
       ]);
-      await delay(100);
+      await expect
+        .poll(() => driver.sql(`SELECT 1 FROM ${schema}.waiter WHERE target = 'elsewhere'`), { interval: 5 })
+        .toHaveLength(1);
       const begun = performance.now();
       await a.send('elsewhere', 'done', 'go');
       expect(await results).toEqual(['done', 'done']);

@@ -56,7 +56,11 @@ describeEachDriver('parking', (driver) => {
       (on) => Promise.all([on.recv('go', 600), on.sleep(200), on.recv('go', 600)]),
       async (on) => {
         await on.send('parked', 1, 'go');
-        await delay(400);
+        // The sleep is over, too, and it waits for nothing but the second message.
+        const waits = async () =>
+          (await on.getWorkflowStatus('parked'))?.parked &&
+          (await on.listWorkflowSteps('parked')).filter(({ completedAt }) => completedAt === null).length;
+        await expect.poll(waits, { interval: 10 }).toBe(1);
         await on.send('parked', 2, 'go');
       },
       [1, undefined, 2],
@@ -204,7 +208,12 @@ describeEachDriver('parking', (driver) => {
       return message;
     });
     const handle = await pawl.startWorkflow(busy, { workflowID: 'busy' })();
-    await delay(250);
+    const { activations } = internals(pawl).runtime.engine;
+    const timer = () => activations.get('busy')?.parkTimer;
+    await expect.poll(timer, { interval: 5 }).toBeDefined();
+    const first = timer();
+    // It was looked at, and is looked at once more.
+    await expect.poll(() => ![undefined, first].includes(timer()), { interval: 5 }).toBe(true);
     expect((await handle.getStatus())?.parked).toBe(false);
     expect(inMemory(pawl, 'busy')).toBe(true);
     finish();

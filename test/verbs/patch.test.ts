@@ -286,7 +286,10 @@ describeEachDriver('patch', (driver) => {
         // Nothing of the workflow can be written while somebody holds its row.
         await (tx as pg.ClientBase).query(`SELECT 1 FROM ${schema}.workflow WHERE id = 'beside' FOR UPDATE`);
         open();
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        const waits = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+        await expect.poll(() => driver.sql(waits), { interval: 5 }).toHaveLength(1);
+        // Time enough for the one beside it, which was called before.
+        await pawl.runTransaction(async () => {});
       });
       await handle.getResult();
       expect(order).toEqual(['patch', 'transaction']);

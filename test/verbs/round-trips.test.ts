@@ -4,6 +4,7 @@ import type { Pawl, Workflow } from '@pawl/core';
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { beforeAll, expect, test } from 'vitest';
 import { internals } from '../../packages/core/src/app/internals.ts';
+import { settled } from '../support/settled.ts';
 
 // A tick that falls into a measurement may find the same work at the same moment. That does not happen every time.
 describeEachDriver('round trips', { retry: 3 }, (driver) => {
@@ -29,11 +30,21 @@ describeEachDriver('round trips', { retry: 3 }, (driver) => {
   /** What goes out while `work` runs, once nothing else does: a registration is followed by a claim. */
   async function sent(work: () => Promise<unknown>): Promise<string[]> {
     const mine: string[] = [];
-    await delay(15);
+    await settled(pawl, () => statements.length);
     statements = mine;
     await work();
     statements = [];
     return mine;
+  }
+
+  /** They wait, and for all that they wait for they have looked. */
+  async function wait(...workflowIDs: string[]): Promise<void> {
+    const { activations } = internals(pawl).runtime.engine;
+    const waits = (id: string) => {
+      const all = [...(activations.get(id)?.waits ?? [])];
+      return all.length > 0 && all.every(({ state }) => state === 'waiting');
+    };
+    await expect.poll(() => workflowIDs.every(waits), { interval: 2 }).toBe(true);
   }
 
   let made = 0;
@@ -145,8 +156,8 @@ describeEachDriver('round trips', { retry: 3 }, (driver) => {
     const id = fresh('receiver');
     const all = await sent(async () => {
       const handle = await pawl.startWorkflow(receiver, { workflowID: id })();
-      await expect.poll(() => statements.length, { interval: 2 }).toBe(2);
-      await delay(10);
+      await wait(id);
+      expect(statements).toHaveLength(2);
       await pawl.send(id, 'message', 'topic');
       expect(await handle.getResult()).toBe('message');
     });
@@ -160,12 +171,13 @@ describeEachDriver('round trips', { retry: 3 }, (driver) => {
     });
     const id = fresh('setter');
     const getter = workflow(async () => pawl.getEvent(id, 'key'));
+    const getterID = fresh('getter');
     const all = await sent(async () => {
       const handles = [
         await pawl.startWorkflow(setter, { workflowID: id })(),
-        await pawl.startWorkflow(getter)(),
+        await pawl.startWorkflow(getter, { workflowID: getterID })(),
       ];
-      await delay(40);
+      await wait(id, getterID);
       await pawl.send(id, 'now', 'go');
       await Promise.all(handles.map((handle) => handle.getResult()));
     });
@@ -202,8 +214,8 @@ describeEachDriver('round trips', { retry: 3 }, (driver) => {
     const all = await sent(async () => {
       const handle = await pawl.startWorkflow(gate, { workflowID: id })();
       const results = Promise.all(Array.from({ length: 50 }, () => handle.getResult()));
-      await expect.poll(() => statements.length, { interval: 2 }).toBe(2);
-      await delay(10);
+      await wait(id);
+      expect(statements).toHaveLength(2);
       await pawl.send(id, 'done');
       await results;
     });
@@ -219,12 +231,14 @@ describeEachDriver('round trips', { retry: 3 }, (driver) => {
     const all = await sent(async () => {
       const handle = await pawl.startWorkflow(setter, { workflowID: id })();
       const values = Promise.all(Array.from({ length: 50 }, () => pawl.getEvent(id, 'key')));
-      await expect.poll(() => statements.length, { interval: 2 }).toBe(3);
-      await delay(10);
+      // Asked in the same turn, so that it goes with their look.
+      const { looked } = internals(pawl).runtime.event(id, 'key');
+      await Promise.all([looked, wait(id)]);
+      expect(statements).toHaveLength(3);
       await pawl.send(id, 'now', 'go');
       expect(new Set(await values)).toEqual(new Set(['value']));
       await handle.getResult();
-      await delay(20);
+      await settled(pawl, () => statements.length);
     });
     // start, look, send, look again, setEvent, finish; and the two of the event
     expect(all.length).toBeLessThanOrEqual(8);
@@ -239,7 +253,7 @@ describeEachDriver('round trips', { retry: 3 }, (driver) => {
     const all = await sent(async () => {
       const fork = await pawl.forkWorkflow(handle.workflowID, 50);
       await fork.getResult();
-      await delay(50);
+      await settled(pawl, () => statements.length);
     });
     // A tick may see the fork before the claim does, and ask once more.
     expect(all.filter((text) => text === 'pawl.claim').length).toBeLessThanOrEqual(2);
@@ -279,10 +293,14 @@ describeEachDriver('round trips', { retry: 3 }, (driver) => {
   });
 
   test('an idle process ticks twice a second and sends nothing else', async () => {
-    await delay(50);
-    ticks = 0;
-    expect(await sent(() => delay(1600))).toEqual([]);
-    expect(ticks).toBeGreaterThanOrEqual(2);
-    expect(ticks).toBeLessThanOrEqual(4);
+    let seen = 0;
+    const idle = async () => {
+      ticks = 0;
+      await delay(1600);
+      seen = ticks;
+    };
+    expect(await sent(idle)).toEqual([]);
+    expect(seen).toBeGreaterThanOrEqual(2);
+    expect(seen).toBeLessThanOrEqual(4);
   });
 });

@@ -1,5 +1,4 @@
 // Transactions: the user's rows and the checkpoint commit together, once; and what may happen inside.
-import { setTimeout as delay } from 'node:timers/promises';
 import { MaxStepRetriesError, type Pawl, type SqlClient, type Workflow } from '@pawl/core';
 import { describeEachDriver } from '@pawl/test-support/drivers';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
@@ -266,10 +265,15 @@ describeEachDriver('a transaction', (driver) => {
     if (!driver.server) return; // Embedded there is one connection: nobody to conflict with.
     await driver.sql(`INSERT INTO ${table} VALUES (0)`);
     let attempts = 0;
+    let reads = 0;
+    let meet = () => {};
+    const met = new Promise<void>((resolve) => (meet = resolve));
     const increment = async (tx: SqlClient) => {
       attempts++;
       const { rows: found } = await tx.query<{ n: number }>(`SELECT n FROM ${table}`);
-      await delay(5);
+      // Two have read the same before one writes.
+      if (++reads === 2) meet();
+      await met;
       await tx.query(`UPDATE ${table} SET n = $1`, [(found[0]?.n ?? 0) + 1]);
     };
     const serializable = { isolationLevel: 'SERIALIZABLE' } as const;

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
@@ -84,7 +85,9 @@ test('a response without a body is recorded as such', async () => {
 test('the handler finds the response sent and ended as usual, and its callbacks are called', async () => {
   const states: boolean[][] = [];
   let called = 0;
+  let closed: Promise<unknown> | undefined;
   const { response } = await serve((res) => {
+    closed = once(res, 'close');
     states.push([res.headersSent, res.writableEnded]);
     res.write('x', () => (called += 1));
     states.push([res.headersSent, res.writableEnded]);
@@ -94,7 +97,7 @@ test('the handler finds the response sent and ended as usual, and its callbacks 
     res.write('after end', () => undefined);
   });
   expect(await response.text()).toBe('x');
-  await pause(10);
+  await closed;
   expect(states).toEqual([
     [false, false],
     [true, false],

@@ -54,9 +54,9 @@ test('a database that does not answer is not taken for an event that is not ther
 });
 
 test('a later look counts as one', async () => {
-  const { watcher, event } = watching(lost, lost, []);
+  const { watcher, event, errors } = watching(lost, lost, []);
   const answer = event(0);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await expect.poll(() => errors, { interval: 5 }).toEqual([lost]);
   await watcher.poll();
   expect(await answer).toBeNull();
 });
