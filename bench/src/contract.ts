@@ -51,6 +51,8 @@ export interface Scenario {
   held?: string;
   /** How long a turn may take that is not measured by `seconds` of load. */
   minutes?: number;
+  /** At most so many rounds: for turns that take minutes. */
+  rounds?: number;
   /**
    * Runs in a child process of its own and must check what it measures: a wrong or missing result throws, and
    * that fails the whole benchmark run.

@@ -21,15 +21,15 @@ function inDatabase(url: string, database: string): string {
 /**
  * Creates an empty database for one turn and drops it afterwards, so that no contender pays for rows that an
  * earlier one left behind. A checkpoint comes first: otherwise the turn in which the server happens to begin
- * one is slower than its neighbours.
+ * one is slower than its neighbours. The role needs to be a superuser for that, or a member of pg_checkpoint.
  */
 export async function withFreshDatabase<R>(serverUrl: string, use: (url: string) => Promise<R>): Promise<R> {
   const name = `pawl_bench_${process.pid}_${Date.now().toString(36)}`;
-  await withClient(serverUrl, async (client) => {
-    await client.query(`create database ${name}`);
-    await client.query('checkpoint');
-  });
   try {
+    await withClient(serverUrl, async (client) => {
+      await client.query(`create database ${name}`);
+      await client.query('checkpoint');
+    });
     return await use(inDatabase(serverUrl, name));
   } finally {
     await withClient(serverUrl, (client) => client.query(`drop database if exists ${name} with (force)`));

@@ -6,9 +6,11 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { withClient } from './database.ts';
-import { restateBinary } from './peers/restate-binary.ts';
+import { restateBinary } from './peers/installed-apart.ts';
 
 export interface Environment {
+  /** Of this repository; with a + if something was changed since. */
+  commit: string;
   machine: { cpu: string; cores: number; memoryGiB: number; platform: string };
   server: Record<string, string>;
   versions: Record<string, string>;
@@ -36,6 +38,7 @@ export async function describeEnvironment(serverUrl: string): Promise<Environmen
     return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
   });
   return {
+    commit: await commitOf(import.meta.dirname),
     machine: {
       cpu: cpus[0]?.model ?? 'unknown',
       cores: cpus.length,
@@ -68,6 +71,20 @@ export function renderEnvironment({ machine, server, versions }: Environment): s
     `server    ${list(server)}`,
     `versions  ${list(versions)}`,
   ].join('\n');
+}
+
+async function commitOf(directory: string): Promise<string> {
+  const git = async (...args: string[]): Promise<string> => {
+    const { stdout } = await promisify(execFile)('git', args, { cwd: directory });
+    return stdout.trim();
+  };
+  try {
+    return (
+      (await git('rev-parse', '--short', 'HEAD')) + ((await git('status', '--porcelain')) === '' ? '' : '+')
+    );
+  } catch {
+    return 'unknown';
+  }
 }
 
 async function versionOfRestate(): Promise<string> {

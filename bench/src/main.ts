@@ -1,6 +1,6 @@
 // The benchmark program: reads the options, starts or finds a server, gives the contenders their turns, prints
 // the tables and writes the JSON. Ends with 1 if a turn failed or returned wrong results; a missed target is no failure.
-// Two further commands measure how the cost grows, and write the page.
+// Further commands measure how the cost grows, what each statement costs, and write the page.
 import { describeEnvironment, renderEnvironment } from './environment.ts';
 import { curves } from './growth/curves.ts';
 import { renderCurves, runCurve } from './growth/run.ts';
@@ -8,6 +8,7 @@ import {
   readGrowthOptions,
   readOptions,
   readPageOptions,
+  readStatementsOptions,
   type RunOptions,
   UsageError,
   usage,
@@ -18,6 +19,8 @@ import { type CurveResults, type RunResults, writeResults } from './results.ts';
 import { type Limits, runScenario } from './rounds.ts';
 import { scenarios } from './scenarios/index.ts';
 import { openServer } from './server.ts';
+import { compareStatements, startCountingServer, turns as statementTurns } from './statements/compare.ts';
+import { renderStatements } from './statements/grown.ts';
 
 // The first interrupt ends the turn under way, and what was measured is still reported; the second ends the program.
 const interrupted = new AbortController();
@@ -30,6 +33,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (command === 'growth') return measureGrowth(rest);
+  if (command === 'statements') return measureStatements(rest);
   if (command === 'page') {
     await writePage(readPageOptions(rest));
     return 0;
@@ -62,6 +66,20 @@ async function measureGrowth(args: readonly string[]): Promise<number> {
       failed: measured.some(({ failures }) => failures.length > 0),
     };
   });
+}
+
+async function measureStatements(args: readonly string[]): Promise<number> {
+  const options = readStatementsOptions(args);
+  await using server = await startCountingServer();
+  const statements = await compareStatements(server.url, options.rows);
+  console.log(`\n${renderStatements(statements)}`);
+  await writeResults(options.json, {
+    finishedAt: new Date().toISOString(),
+    settings: { rounds: statementTurns },
+    ...(await describeEnvironment(server.url)),
+    statements,
+  });
+  return 0;
 }
 
 interface Measured {

@@ -1,8 +1,9 @@
 // The command line: what can be asked of a run, with its defaults. Bad input ends the program with one line.
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { alternatives, type Contender, type Scenario } from './contract.ts';
 import type { Curve } from './growth/curve.ts';
-import { restateBinary } from './peers/restate-binary.ts';
+import { absurdSchema, restateBinary } from './peers/installed-apart.ts';
 
 /** What every command that measures can be asked. */
 export interface RunOptions {
@@ -25,6 +26,12 @@ export interface GrowthOptions extends RunOptions {
   curves: readonly Curve[];
 }
 
+export interface StatementsOptions {
+  /** How many rows the full tables get. */
+  rows: { finished: number; parked: number; queued: number };
+  json: string;
+}
+
 export interface PageOptions {
   /** Files with results, or undefined for all that are to be published. */
   from: readonly string[] | undefined;
@@ -41,15 +48,19 @@ export const usage = `pnpm bench [options]
   --rounds N           each round gives every contender a turn; ratios are medians over rounds (default 3)
   --seconds N          measured time of a turn, about (default 4)
   --warmup N           seconds of load before each measurement (default 2)
-  --budget N           minutes after which no further turn begins (default 45)
+  --budget N           minutes after which no further turn begins (default 90)
   --json FILE          where the figures go (default results/latest.json)
   --cpu-prof DIR       write a CPU profile of every turn of Pawl
 
 pnpm bench growth [options]: how the cost of Pawl grows
   --curve steps,parked curves to measure (default: all)
   --up-to N            leave out the points above it, for a quick look
-  --database, --rounds (3), --seconds (2), --warmup (1.5), --budget (45), --json (results/growth-latest.json) and
+  --database, --rounds (3), --seconds (2), --warmup (1.5), --budget (90), --json (results/growth-latest.json) and
   --cpu-prof as above; a curve about rows in the tables has one round, with several pairs of turns inside
+
+pnpm bench statements [options]: what every statement costs in empty and in full tables, on a server of its own
+  --finished N, --parked N, --queued N  rows of the full tables (default 5000000, 1000000, 100000)
+  --json FILE          default results/statements-latest.json
 
 pnpm bench page [options]: writes the page in docs/ from results
   --from FILE,FILE     results to use; what several of them hold is taken from the newest
@@ -95,6 +106,27 @@ export function readGrowthOptions(args: readonly string[], all: readonly Curve[]
   };
 }
 
+export function readStatementsOptions(args: readonly string[]): StatementsOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      finished: { type: 'string', default: '5000000' },
+      parked: { type: 'string', default: '1000000' },
+      queued: { type: 'string', default: '100000' },
+      json: { type: 'string', default: 'results/statements-latest.json' },
+    },
+  });
+  const { finished, parked, queued, json } = values;
+  return {
+    rows: {
+      finished: positive(finished, '--finished'),
+      parked: positive(parked, '--parked'),
+      queued: positive(queued, '--queued'),
+    },
+    json,
+  };
+}
+
 export function readPageOptions(args: readonly string[]): PageOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -108,7 +140,7 @@ const runOptions = {
   rounds: { type: 'string', default: '3' },
   seconds: { type: 'string' },
   warmup: { type: 'string' },
-  budget: { type: 'string', default: '45' },
+  budget: { type: 'string', default: '90' },
   json: { type: 'string' },
   'cpu-prof': { type: 'string' },
 } as const;
@@ -168,6 +200,11 @@ function obstacleTo(contender: Contender): string | undefined {
       'its npm package does not hold its tables and functions. ' +
       'Set ABSURD_SQL to the path of the absurd.sql of the same release.'
     );
+  }
+  if (contender === 'absurd' && !existsSync(absurdSchema()))
+    return `there is no ${absurdSchema()}, which ABSURD_SQL names.`;
+  if (contender === 'restate' && !existsSync(restateBinary() ?? '.')) {
+    return `there is no ${restateBinary()}, which RESTATE_SERVER names.`;
   }
   if (contender === 'restate' && restateBinary() === undefined) {
     return 'its server is installed apart. Set RESTATE_SERVER to its path, as the README says.';

@@ -16,16 +16,20 @@ export interface Comparison {
   against: Contender | null;
   ours: number | null;
   alternative: number | null;
+  /** Median over the rounds, and the least and the greatest of them. */
   ratio: number | null;
+  least: number | null;
+  greatest: number | null;
   target: string;
-  verdict: 'met' | 'missed' | 'not measured';
+  verdict: 'met' | 'missed' | 'failed' | 'not measured';
 }
 
 /**
  * The ratio is the median of the rounds' ratios and not the ratio of the medians: the machine drifts by more
  * between rounds than within one.
  */
-function compare({ scenario, rounds }: ScenarioTurns): Comparison[] {
+function compare({ scenario, rounds, failures }: ScenarioTurns): Comparison[] {
+  const failed = failures.some(({ contender }) => contender === 'pawl');
   return scenario.targets.map((target) => {
     const figureOf = (round: ReadonlyMap<Contender, Figures>, contender: Contender): number | undefined =>
       round.get(contender)?.[target.figure];
@@ -34,7 +38,8 @@ function compare({ scenario, rounds }: ScenarioTurns): Comparison[] {
       const theirs = target.against === null ? 1 : figureOf(round, target.against);
       return ours === undefined || theirs === undefined ? [] : [{ ours, theirs }];
     });
-    const ratio = pairs.length === 0 ? null : median(pairs.map(({ ours, theirs }) => ours / theirs));
+    const ratios = pairs.map(({ ours, theirs }) => ours / theirs);
+    const ratio = ratios.length === 0 ? null : median(ratios);
     const middle = (contender: Contender): number | null => {
       const values = rounds.flatMap((round) => figureOf(round, contender) ?? []);
       return values.length === 0 ? null : median(values);
@@ -46,10 +51,18 @@ function compare({ scenario, rounds }: ScenarioTurns): Comparison[] {
       ours: middle('pawl'),
       alternative: target.against === null ? null : middle(target.against),
       ratio,
+      least: ratio === null ? null : Math.min(...ratios),
+      greatest: ratio === null ? null : Math.max(...ratios),
       target: boundText(target.bound),
-      verdict: ratio === null ? 'not measured' : meets(ratio, target.bound) ? 'met' : 'missed',
+      verdict: verdictOf(ratio, target, failed),
     };
   });
+}
+
+function verdictOf(ratio: number | null, { bound }: Target, failed: boolean): Comparison['verdict'] {
+  if (failed) return 'failed';
+  if (ratio === null) return 'not measured';
+  return meets(ratio, bound) ? 'met' : 'missed';
 }
 
 /** Median of every figure over the rounds, per contender. */

@@ -7,11 +7,13 @@ import type { Comparison } from './report.ts';
 
 export interface RunResults extends Environment {
   finishedAt: string;
-  settings: { rounds: number; seconds: number; warmupSeconds: number };
+  settings: { rounds: number; seconds?: number; warmupSeconds?: number };
   /** What the benchmark leaves. */
   scenarios?: readonly ScenarioResults[];
   /** What the growth command leaves. */
   curves?: readonly CurveResults[];
+  /** What the statements command leaves. */
+  statements?: StatementsResults;
 }
 
 export interface ScenarioResults {
@@ -37,6 +39,29 @@ interface PointResults {
   x: number;
   medians: Figures;
   rounds: readonly Figures[];
+}
+
+export interface StatementsResults {
+  /** What the full tables held. */
+  rows: { finished: number; parked: number; queued: number };
+  loads: readonly { concurrency: number; statements: readonly StatementCost[] }[];
+}
+
+export interface StatementCost {
+  /** The function that the client called, or the text of a statement inside one. */
+  text: string;
+  isCall: boolean;
+  /** Of all its calls on the full tables. */
+  totalMs: number;
+  empty: PerCall;
+  full: PerCall;
+}
+
+interface PerCall {
+  calls: number;
+  micros: number;
+  /** Pages that were looked at. */
+  blocks: number;
 }
 
 export async function writeResults(file: string, results: RunResults): Promise<void> {

@@ -19,17 +19,19 @@ export async function runScenario(
   serverUrl: string,
   { deadline, interrupted }: Limits,
 ): Promise<ScenarioTurns> {
-  const { rounds: roundCount, warmupSeconds, seconds, cpuProfiles } = options;
+  const { warmupSeconds, seconds, cpuProfiles } = options;
+  const roundCount = Math.min(options.rounds, scenario.rounds ?? options.rounds);
   const rounds: Map<Contender, Figures>[] = [];
   const failures: ScenarioTurns['failures'] = [];
-  let contenders = scenario.contenders.filter((contender) => options.contenders.includes(contender));
+  const taking = scenario.contenders.filter((contender) => options.contenders.includes(contender));
+  let contenders = [...taking].sort((a, b) => Number(b === 'bare') - Number(a === 'bare'));
   progress(`${scenario.id}  ${scenario.title}`);
 
   for (let round = 0; round < roundCount; round++) {
     const figures = new Map<Contender, Figures>();
     rounds.push(figures);
-    // Another one begins each round, so that no contender always follows the same neighbour.
-    for (const contender of rotate(contenders, round)) {
+    // Pawl and bare Postgres are neighbours, since their ratio is the closest; the order is turned round each time.
+    for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
       if (interrupted.aborted || performance.now() > deadline) {
         const reason = interrupted.aborted ? 'interrupted' : 'the time budget is used up';
         progress(`  ${reason}`);
@@ -53,16 +55,12 @@ export async function runScenario(
         // It would only fail again.
         contenders = contenders.filter((each) => each !== contender);
       } else {
-        const perSecond = Math.round(outcome.figures['perSecond'] ?? Number.NaN);
-        progress(`${label} ${perSecond.toLocaleString('en-US')} ${unitOf(scenario, contender)}`);
+        const { perSecond } = outcome.figures;
+        const rate = perSecond === undefined ? '' : Math.round(perSecond).toLocaleString('en-US');
+        progress(`${label} ${rate === '' ? 'done' : `${rate} ${unitOf(scenario, contender)}`}`);
         figures.set(contender, outcome.figures);
       }
     }
   }
   return { scenario, rounds, failures };
-}
-
-function rotate<T>(items: readonly T[], by: number): T[] {
-  const offset = items.length === 0 ? 0 : by % items.length;
-  return [...items.slice(offset), ...items.slice(0, offset)];
 }

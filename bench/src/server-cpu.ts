@@ -31,8 +31,9 @@ export async function readServerCpu(
   return times;
 }
 
-/** What was used between two readings, sessions that began or ended meanwhile counted as far as they are known. */
+/** What was used between two readings (NaN if nothing could be read), sessions that began or ended meanwhile counted as far as they are known. */
 export function serverCpuBetween(before: Map<number, number>, after: Map<number, number>): number {
+  if (after.size === 0) return Number.NaN;
   let used = 0;
   for (const [pid, micros] of after) used += micros - (before.get(pid) ?? 0);
   return used;

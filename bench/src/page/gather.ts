@@ -2,7 +2,13 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { UsageError } from '../options.ts';
-import { type CurveResults, readResults, type RunResults, type ScenarioResults } from '../results.ts';
+import {
+  type CurveResults,
+  readResults,
+  type RunResults,
+  type ScenarioResults,
+  type StatementsResults,
+} from '../results.ts';
 
 export interface Run extends RunResults {
   /** The name of its file. */
@@ -14,6 +20,7 @@ export interface Gathered {
   runs: readonly Run[];
   scenarios: ReadonlyMap<string, ScenarioResults>;
   curves: ReadonlyMap<string, CurveResults>;
+  statements: StatementsResults | undefined;
 }
 
 const directory = 'results';
@@ -31,13 +38,17 @@ export async function gatherResults(from: readonly string[] | undefined): Promis
     for (const scenario of run.scenarios ?? []) scenarios.set(scenario.id, scenario);
     for (const curve of run.curves ?? []) curves.set(curve.id, curve);
   }
-  const used = new Set<unknown>([...scenarios.values(), ...curves.values()]);
+  const statements = runs.findLast((run) => run.statements !== undefined)?.statements;
+  const used = new Set<unknown>([...scenarios.values(), ...curves.values(), statements]);
   return {
     runs: runs.filter((run) =>
-      [...(run.scenarios ?? []), ...(run.curves ?? [])].some((each) => used.has(each)),
+      [...(run.scenarios ?? []), ...(run.curves ?? []), ...(run.statements ? [run.statements] : [])].some(
+        (each) => used.has(each),
+      ),
     ),
     scenarios,
     curves,
+    statements,
   };
 }
 

@@ -11,12 +11,13 @@ export function machineSection(runs: readonly Run[]): string[] {
     ),
     machineTable(runs),
     markdownTable(
-      ['results', 'measured', 'rounds', 'measured seconds', 'versions'],
-      runs.map(({ file, finishedAt, settings, versions }) => [
+      ['results', 'measured', 'commit', 'rounds', 'seconds: warm-up, measured', 'versions'],
+      runs.map(({ file, finishedAt, commit, settings, versions }) => [
         file,
         finishedAt.slice(0, 10),
+        commit ?? '',
         String(settings.rounds),
-        String(settings.seconds),
+        settings.seconds === undefined ? '' : `${settings.warmupSeconds}, ${settings.seconds}`,
         Object.entries(versions)
           .map(([name, version]) => `${name} ${version}`)
           .join(', '),

@@ -21,7 +21,7 @@ export function scenarioSection(
     paragraph(
       'What is promised, and whether it holds. A ratio is ours to theirs: above 1 is faster where it is a rate, and slower ' +
         'where it is a time. It is the median of the ratios within each round, so it is not exactly the quotient of the two ' +
-        'columns before it. "Bare Postgres" is plain SQL that writes the rows which any durable engine has to write, ' +
+        'columns before it; `rounds` has the least and the greatest. "Bare Postgres" is plain SQL that writes the rows which any durable engine has to write, ' +
         'with nothing around it. How it is kept fair, and what each of the others was set up with, is in ' +
         '[bench/README.md](../bench/README.md).',
     ),
@@ -41,22 +41,28 @@ export function scenarioSection(
 
 function targetTable(scenarios: readonly ScenarioResults[]): string {
   const rows = scenarios.flatMap((scenario) =>
-    scenario.comparisons.map(({ figure, against, ours, alternative, ratio, target, verdict }) => {
-      const unit = figureUnit(figure, scenario.unit);
-      const theirUnit = figureUnit(figure, against === 'bare' ? scenario.bareUnit : scenario.unit);
-      return [
-        scenario.id,
-        `${scenario.title}: ${figureName(figure)}`,
-        withUnit(digits(ours), unit),
-        against === null ? '' : nameOf(against),
-        against === null ? '' : withUnit(digits(alternative), theirUnit),
-        against === null ? '' : withUnit(digits(ratio), ''),
-        against === null ? withUnit(target, unit) : target,
-        verdict === 'missed' ? '**missed**' : verdict,
-      ];
-    }),
+    scenario.comparisons.map(
+      ({ figure, against, ours, alternative, ratio, least, greatest, target, verdict }) => {
+        const unit = figureUnit(figure, scenario.unit);
+        const theirUnit = figureUnit(figure, against === 'bare' ? scenario.bareUnit : scenario.unit);
+        return [
+          scenario.id,
+          `${scenario.title}: ${figureName(figure)}`,
+          withUnit(digits(ours), unit),
+          against === null ? '' : nameOf(against),
+          against === null ? '' : withUnit(digits(alternative), theirUnit),
+          against === null ? '' : digits(ratio),
+          ratio === null ? '' : `${digits(least)} to ${digits(greatest)}`,
+          against === null ? withUnit(target, unit) : target,
+          verdict === 'met' ? verdict : `**${verdict}**`,
+        ];
+      },
+    ),
   );
-  return markdownTable(['', 'scenario', 'ours', 'against', 'alternative', 'ratio', 'target', ''], rows);
+  return markdownTable(
+    ['', 'scenario', 'ours', 'against', 'alternative', 'ratio', 'rounds', 'target', ''],
+    rows,
+  );
 }
 
 function missedSection(scenarios: readonly ScenarioResults[], held: ReadonlyMap<string, string>): string[] {

@@ -7,10 +7,11 @@ import type { PageOptions } from '../options.ts';
 import { progress } from '../progress.ts';
 import { scenarios } from '../scenarios/index.ts';
 import { curvePlot, curveSection, type MeasuredCurve } from './curve-section.ts';
-import { gatherResults, type Run } from './gather.ts';
+import { type Gathered, gatherResults, type Run } from './gather.ts';
 import { machineSection } from './machine-section.ts';
 import { commands, paragraph } from './markdown.ts';
 import { scenarioSection } from './scenario-section.ts';
+import { statementSection } from './statement-section.ts';
 
 const pageName = 'benchmarks';
 
@@ -26,6 +27,8 @@ export async function writePage({ from, out }: PageOptions): Promise<void> {
     ...introduction(gathered.runs),
     ...scenarioSection(measuredScenarios, new Map(scenarios.map(({ id, held = '' }) => [id, held]))),
     ...curveSection(measuredCurves, pageName),
+    ...statementSection(gathered.statements),
+    ...notMeasured(gathered),
   ];
   const directory = path.join(out, pageName);
   await mkdir(measuredCurves.length > 0 ? directory : out, { recursive: true });
@@ -37,6 +40,16 @@ export async function writePage({ from, out }: PageOptions): Promise<void> {
   );
 }
 
+/** Nobody should have to find out what is not there. */
+function notMeasured(gathered: Gathered): string[] {
+  const missing = [
+    ...scenarios.filter(({ id }) => !gathered.scenarios.has(id)).map(({ id }) => id),
+    ...curves.filter(({ id }) => !gathered.curves.has(id)).map(({ id }) => `the curve ${id}`),
+    ...(gathered.statements === undefined ? ['the statements'] : []),
+  ];
+  return missing.length === 0 ? [] : [paragraph(`Not measured yet: ${missing.join(', ')}.`)];
+}
+
 function introduction(runs: readonly Run[]): string[] {
   return [
     '# Benchmarks',
@@ -44,11 +57,12 @@ function introduction(runs: readonly Run[]): string[] {
     paragraph(
       'How fast Pawl is, next to others and to the database itself, and how its cost grows. Everything is measured by the ' +
         'program in [bench](../bench/README.md), which brings its own server with default settings: a commit is on disk ' +
-        'before anybody is told of it.',
+        'before anybody is told of it (not so with the embedded database, B12: PGlite does not sync its files).',
     ),
     commands(
       'npx pnpm bench --json results/scenarios.json         # the scenarios',
       'npx pnpm bench growth --json results/growth.json     # how cost grows',
+      'npx pnpm bench statements --json results/statements.json   # what each statement costs in full tables',
       'npx pnpm bench page                                  # this page, from bench/results',
     ),
     ...machineSection(runs),

@@ -7,6 +7,7 @@ import { Absurd } from 'absurd-sdk';
 import { withClient } from '../database.ts';
 import { quietLogger } from './pawl.ts';
 import { durableRow, type QueuePeer } from './queue-peer.ts';
+import { absurdSchema } from './installed-apart.ts';
 
 const queueName = 'bench';
 const task = 'count';
@@ -57,7 +58,7 @@ export const absurdQueue: QueuePeer = {
 async function open(databaseUrl: string): Promise<Absurd> {
   await withClient(databaseUrl, async (client) => {
     const { rowCount } = await client.query(`select from pg_namespace where nspname = 'absurd'`);
-    if (rowCount === 0) await client.query(await readFile(process.env['ABSURD_SQL'] ?? '', 'utf8'));
+    if (rowCount === 0) await client.query(await readFile(absurdSchema(), 'utf8'));
   });
   const app = new Absurd({
     db: databaseUrl,

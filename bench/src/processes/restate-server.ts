@@ -12,7 +12,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { restateBinary } from '../peers/restate-binary.ts';
+import { restateBinary } from '../peers/installed-apart.ts';
 import { answerParent } from './answer.ts';
 
 export interface RestateAddresses {

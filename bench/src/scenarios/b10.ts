@@ -8,6 +8,7 @@ export const b10: Scenario = {
   unit: 'resumed/s',
   contenders: ['pawl'],
   minutes: 3,
+  rounds: 1,
   targets: [
     { against: null, figure: 'firstSeconds', bound: { atMost: 1.5 } },
     { against: null, figure: 'lastSeconds', bound: { atMost: 20 } },

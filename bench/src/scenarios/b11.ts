@@ -5,7 +5,7 @@ import type { Contender, Figures, Scenario, Turn } from '../contract.ts';
 import { withClient } from '../database.ts';
 import type { Framework } from '../http/apps.ts';
 import { startServer } from '../http/server-process.ts';
-import { measure } from '../measure.ts';
+import { measure, ownCpuMicros } from '../measure.ts';
 import type { Mode } from '../peers/http-pawl.ts';
 
 const connections = 50;
@@ -61,12 +61,14 @@ async function orderingTurn(contender: Contender, turn: Turn, variant: Variant):
     if (replays) await Promise.all(Array.from({ length: replayed }, (_, key) => order(pool, key, false)));
     // DBOS does not say what is a replay.
     const marked = replays && contender === 'pawl';
+    const before = ownCpuMicros();
     const figures = await measure(
       { ...turn, concurrency: connections, cpuMicros: server.cpuMicros },
       replays ? (n) => order(pool, n % replayed, marked) : (n) => order(pool, n, false),
     );
+    const loadCpuMicrosPerUnit = (ownCpuMicros() - before) / (figures['totalRuns'] ?? 0);
     await checkOrders(turn.databaseUrl, replays ? replayed : (figures['totalRuns'] ?? 0));
-    return figures;
+    return { ...figures, loadCpuMicrosPerUnit };
   } finally {
     await pool.destroy();
   }

@@ -8,7 +8,7 @@ import { checkRows, measureCounting } from './counting.ts';
 
 const one: Scenario = {
   id: 'B12-one',
-  title: 'embedded, 1-step workflow, one at a time',
+  title: 'embedded (PGlite, which does not sync its files), 1-step workflow, one at a time',
   unit: 'workflows/s',
   contenders: ['pawl'],
   targets: [{ against: null, figure: 'perSecond', bound: { atLeast: 1000 } }],
@@ -18,7 +18,7 @@ const one: Scenario = {
 const many: Scenario = {
   ...one,
   id: 'B12-many',
-  title: 'embedded, 1-step workflow, 100 at a time',
+  title: 'embedded (PGlite, which does not sync its files), 1-step workflow, 100 at a time',
   targets: [{ against: null, figure: 'perSecond', bound: { atLeast: 3000 } }],
   turn: (_contender, turn) => embeddedTurn(turn, 100),
 };

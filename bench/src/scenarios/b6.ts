@@ -42,7 +42,11 @@ const two: Scenario = {
     // In one turn and so a few seconds apart, because the machine drifts more than one and two differ.
     const byOne = await drain(contender, turn, { processes: 1 });
     const byTwo = await drain(contender, turn, { processes: 2, before: byOne['totalRuns'] ?? 0 });
-    return { ...byTwo, timesOne: (byTwo['perSecond'] ?? NaN) / (byOne['perSecond'] ?? NaN) };
+    return {
+      ...byTwo,
+      perSecondOne: byOne['perSecond'] ?? NaN,
+      timesOne: (byTwo['perSecond'] ?? NaN) / (byOne['perSecond'] ?? NaN),
+    };
   },
 };
 

@@ -8,6 +8,7 @@ export const b8: Scenario = {
   unit: 'resumed/s',
   contenders: ['pawl'],
   minutes: 10,
+  rounds: 1,
   targets: [
     { against: null, figure: 'heapGrowthMB', bound: { atMost: 20 } },
     { against: null, figure: 'statementsPerSecond', bound: { atMost: 2.5 } },

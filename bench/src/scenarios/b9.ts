@@ -16,6 +16,7 @@ export const b9: Scenario = {
   unit: 'workflows/s',
   contenders: ['pawl'],
   minutes: 30,
+  rounds: 1,
   targets: [{ against: null, figure: 'timesEmpty', bound: { atLeast: 0.9 } }],
   async turn(_contender, turn) {
     const { launchPawl } = await import('../peers/pawl.ts');

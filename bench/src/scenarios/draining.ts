@@ -44,11 +44,14 @@ export async function drain(
     await producer.close();
   };
   try {
-    const warm = before + (warmupSeconds > 0 ? Math.ceil(count / 2) * processes : 0);
-    if (warm > before) {
-      await fill(before, warm);
-      await timeDrain(peer, databaseUrl, workers, warm - before, warm);
-      await Promise.all(workers.map((worker) => worker.ask('rest')));
+    let warm = before;
+    // Each by itself: a peer without a limit may give all to whoever polls first.
+    for (const worker of warmupSeconds > 0 ? workers : []) {
+      const share = Math.ceil(count / 2);
+      await fill(warm, warm + share);
+      warm += share;
+      await timeDrain(peer, databaseUrl, [worker], share, warm);
+      await worker.ask('rest');
     }
     await fill(warm, warm + count);
     return await timeDrain(peer, databaseUrl, workers, count, warm + count);

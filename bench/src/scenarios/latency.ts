@@ -94,8 +94,8 @@ async function measureAlone(
   const wayMs = roundTripMs - (await measureRoundTrip(turn.databaseUrl));
   const [p50Ms = Number.NaN, p50LoopbackMs = Number.NaN] = [there['p50Ms'], here['p50Ms']];
   return {
-    p50Ms,
-    p99Ms: there['p99Ms'] ?? Number.NaN,
+    p50AloneMs: p50Ms,
+    p99AloneMs: there['p99Ms'] ?? Number.NaN,
     p50LoopbackMs,
     roundTripMs,
     roundTripsAlone: (p50Ms - p50LoopbackMs) / wayMs,

@@ -4,7 +4,6 @@ import type { Codec } from '../codec/index.ts';
 import { createEngine, type Engine } from '../engine/engine.ts';
 import type { Outcome } from '../engine/outcome.ts';
 import type { Registry } from '../engine/registry.ts';
-import type { Scope } from '../engine/scope.ts';
 import type { ScopeStorage } from '../engine/scope-storage.ts';
 import { NotLaunchedError } from '../errors/index.ts';
 import type { Database, Lane } from '../store/database.ts';

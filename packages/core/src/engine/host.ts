@@ -12,7 +12,6 @@ import type { Journal } from './journal.ts';
 import type { Lease } from './lease.ts';
 import type { Outcome } from './outcome.ts';
 import type { Registry } from './registry.ts';
-import type { Scope } from './scope.ts';
 import type { ScopeStorage } from './scope-storage.ts';
 import type { Slots } from './slots.ts';
 import type { StepRetryOptions } from './steps.ts';
