@@ -33,7 +33,8 @@ let versions: string[];
 
 beforeAll(async () => {
   database = await createDatabase();
-  [tiny, early, client] = [0, 1, 2].map(() => new pg.Client({ connectionString: database.url })) as never;
+  const connect = () => new pg.Client({ connectionString: database.url });
+  [tiny, early, client] = [connect(), connect(), connect()];
   await Promise.all([tiny.connect(), early.connect(), client.connect()]);
   bouncer = noPgBouncer === undefined ? await startPgBouncer() : undefined;
   const through = bouncer?.through(database.url);

@@ -20,7 +20,7 @@ export function statementSection(results: StatementsResults | undefined): string
     ),
     markdownTable(callHead(results), callRows(results)),
     paragraph(
-      `Of the ${seen.size} statements, those inside functions included, these took more than a fifth longer in full tables in any of the ` +
+      `Of the ${seen.size} statements, those inside functions included, these took a fifth longer in full tables, and looked at a fifth more pages, in any of the ` +
         'loads. An index with a thousand times as many entries is one or two levels deeper, and each level is a page more for each probe; ' +
         'a statement whose pages grow with the rows would have thousands here.',
     ),

@@ -19,6 +19,8 @@ const loads = [
   { concurrency: 1_000, rounds: 4_000 },
 ];
 export const turns = 3;
+/** Fewer say nothing. */
+const leastCalls = 20;
 
 export function startCountingServer(): ReturnType<typeof startPostgres> {
   return startPostgres({
@@ -106,7 +108,7 @@ async function compareUnder(
   }
   const statements = [...found.full].flatMap(([text, full]): StatementCost[] => {
     const empty = found.empty.get(text);
-    if (empty === undefined || empty.calls < 5 || full.calls < 5) return [];
+    if (empty === undefined || Math.min(empty.calls, full.calls) < leastCalls) return [];
     const { isCall } = full;
     return [{ text, isCall, totalMs: full.ms, empty: perCall(empty), full: perCall(full) }];
   });
@@ -137,8 +139,9 @@ async function readCosts(url: string, schema: string): Promise<Map<string, Cost>
   const costs = new Map<string, Cost>();
   for (const { query, ...cost } of rows) {
     const text = query.replaceAll(new RegExp(`"?\\b${schema}"?\\.`, 'g'), 'pawl.').replaceAll(/\s+/g, ' ');
-    const called = cost.isCall ? /pawl\.(\w+)\(/.exec(text)?.[1] : undefined;
-    add(costs, called ?? text, cost);
+    // Statements of the client that are no call, such as lists, by their table.
+    const [, called, table] = /^SELECT (?:[\w, *]+ FROM )?pawl\.(\w+)\(|FROM pawl\.(\w+)/.exec(text) ?? [];
+    add(costs, cost.isCall ? (called ?? `rows of ${table}`) : text, cost);
   }
   return costs;
 }
