@@ -78,7 +78,9 @@ export function twoConnections(): Sides {
     };
     const connect = async (index: number): Promise<Side> => {
       const client = await sides.connect();
-      await client.query(`SET lock_timeout = '10s'; SET plan_cache_mode = force_generic_plan`);
+      await client.query(
+        `SET lock_timeout = '10s'; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off`,
+      );
       const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
       pids[index] = rows[0]?.pid as number;
       return createSide(

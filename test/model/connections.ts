@@ -71,7 +71,7 @@ const nameOf = (text: string): string => {
 async function connect(url: string, qualify: (text: string) => string): Promise<Client> {
   const raw = new pg.Client({ connectionString: url });
   await raw.connect();
-  await raw.query(`SET plan_cache_mode = force_generic_plan; SET deadlock_timeout = '20ms'; SET jit = off;
+  await raw.query(`SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET deadlock_timeout = '20ms'; SET jit = off;
     SET client_min_messages = warning; SET timezone = 'UTC'`);
   const { rows } = await raw.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
   const client: Client = {

@@ -14,8 +14,9 @@ import { SESSION_SETTINGS } from '../../packages/core/src/store/pg-session.ts';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 const PARKED = 20_000;
-/** Of the connections that make these calls. */
-const settings = SESSION_SETTINGS;
+/** Of the lanes, which make most of the calls; and of a caller's connection, which has its own. */
+const ofLanes = SESSION_SETTINGS.replaceAll('SET ', 'SET LOCAL ');
+const ofCallers = 'SET LOCAL plan_cache_mode = force_generic_plan';
 const names = ['sleeper', 'receiver', 'getter'];
 
 let database: TestDatabase;
@@ -69,10 +70,11 @@ beforeAll(async () => {
 });
 
 async function makePlans(on: pg.Client, count: number): Promise<void> {
-  await on.query(settings);
   await on.query('BEGIN');
+  await on.query(ofCallers);
   if (count > 0) await fill(on, count);
-  for (const [, make] of calls) {
+  for (const [index, [, make]] of [...callersCalls, ...calls].entries()) {
+    if (index === callersCalls.length) await on.query(ofLanes);
     const { before, call } = make();
     await on.query('SAVEPOINT before');
     if (before !== undefined) await on.query(before);
@@ -265,6 +267,20 @@ const calls: [string, () => { before?: string; call: string; answers?: number }]
       call: `SELECT pawl.unwatch(99, ${fifty(`'sleeper-' || n`)}, ${fifty(`'s'::text`)}, ${fifty(`''::text`)})`,
     }),
   ],
+  [
+    'a cancellation of one without children, others have some',
+    () => ({
+      before: `UPDATE pawl.workflow SET parent_id = 'somebody' WHERE id IN (${some('receiver', 5000)})`,
+      call: `SELECT * FROM pawl.cancel('{sleeper-7}', true, false, NULL)`,
+    }),
+  ],
+  [
+    'a later batch of the sweep of waiters',
+    () => ({
+      before: `UPDATE pawl.upkeep SET next_at = now(), after_waiter = '{nobody,e,key,getter-9,0}' WHERE task = 'waiter'`,
+      call: `SELECT * FROM pawl.sweep_waiters(0, 1000, 100)`,
+    }),
+  ],
   ['a deletion', () => ({ call: `SELECT * FROM pawl.forget('{sleeper-7}')` })],
   [
     'a batch of each sweep',
@@ -280,6 +296,36 @@ interface Plan {
   'Shared Hit Blocks': number;
   'Shared Read Blocks': number;
 }
+
+/** On connections that are the caller's. */
+const callersCalls: typeof calls = [
+  [
+    'a start from SQL of an id that is taken',
+    () => ({ call: `SELECT pawl.start('sleeper', workflow_id => 'sleeper-5')`, answers: 1 }),
+  ],
+  [
+    'a change of priority and delay',
+    () => ({ call: `SELECT pawl.set_priority('sleeper-5', 1), pawl.set_delay('sleeper-6', 1)` }),
+  ],
+  [
+    'an answer to a hook',
+    () => ({
+      before: `INSERT INTO pawl.hook (token_hash, workflow_id, topic, created_at, expires_at)
+        SELECT 'h' || n, 'receiver-' || n, 'go', now(), now() + interval '1 hour' FROM generate_series(1, 5000) n`,
+      call: `SELECT * FROM pawl.answer_hook(99, 'h5', 'resolved', '1', NULL, NULL)`,
+    }),
+  ],
+  [
+    'a look at a key and a sweep of keys',
+    () => ({
+      before: `INSERT INTO pawl.http_request (id, state, fingerprint, owner, generation, attempt, created_at, expires_at)
+        SELECT 'r' || n, 'done', 'f', 'o', 1, 1, now(), CASE WHEN n <= 100 THEN now() ELSE now() + interval '1 hour' END
+        FROM generate_series(1, 5000) n`,
+      call: `SELECT outcome, pawl.http_sweep(50, 1) FROM pawl.http_look('r500', 'f', 'n')`,
+      answers: 1,
+    }),
+  ],
+];
 
 const rowsRead = async (on: pg.Client) => {
   const { rows } = await on.query<{ n: number }>(
@@ -303,11 +349,14 @@ describe.each(noPgBouncer === undefined ? ways : ways.filter(([way]) => !way.inc
       if (way === 'after ANALYZE') await client.query('ANALYZE');
     });
 
-    test.each(calls)('%s reads some rows for each that it is about', async (_name, make) => {
+    test.each([
+      ...callersCalls.map(([name, make]) => [name, make, ofCallers] as const),
+      ...calls.map(([name, make]) => [name, make, ofLanes] as const),
+    ])('%s reads some rows for each that it is about', async (_name, make, set) => {
       const on = which() as pg.Client;
       const { before, call, answers } = make();
-      await on.query(settings);
       await on.query('BEGIN');
+      await on.query(set);
       let read: number;
       let plan: Plan;
       try {

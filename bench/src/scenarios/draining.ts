@@ -45,13 +45,15 @@ export async function drain(
   };
   try {
     let warm = before;
-    // Each by itself: a peer without a limit may give all to whoever polls first.
-    for (const worker of warmupSeconds > 0 ? workers : []) {
-      const share = Math.ceil(count / 2);
+    // Each by itself, because a peer without a limit may give all to whoever polls first; Pawl's queue is paused and resumed
+    // for all processes at once, and shared.
+    const turns = contender === 'pawl' ? [workers] : workers.map((worker) => [worker]);
+    for (const taking of warmupSeconds > 0 ? turns : []) {
+      const share = Math.ceil(count / 2) * taking.length;
       await fill(warm, warm + share);
       warm += share;
-      await timeDrain(peer, databaseUrl, [worker], share, warm);
-      await worker.ask('rest');
+      await timeDrain(peer, databaseUrl, taking, share, warm);
+      await Promise.all(taking.map((worker) => worker.ask('rest')));
     }
     await fill(warm, warm + count);
     return await timeDrain(peer, databaseUrl, workers, count, warm + count);

@@ -18,8 +18,8 @@ DECLARE
   v_now timestamptz := pawl.clock();
 BEGIN
   INSERT INTO pawl.workflow (id, name, status, nonce, watched, created_at, updated_at)
-  SELECT DISTINCT u.id, '', 'RESERVED', '', p_watched, v_now, v_now
-  FROM unnest(p_ids) u(id) ORDER BY u.id
+  SELECT u.id, '', 'RESERVED', '', p_watched, v_now, v_now
+  FROM (SELECT DISTINCT i.id FROM unnest(p_ids) i(id)) u ORDER BY u.id COLLATE "C"
   ON CONFLICT (id) DO NOTHING;
   PERFORM 1 FROM pawl.workflow w WHERE w.id = ANY (p_ids) ORDER BY w.id FOR NO KEY UPDATE;
 END $$;
@@ -101,7 +101,7 @@ BEGIN
       r(op, id, nonce, fence, name, version, input, extra)
     WHERE r.op <> ALL (p_bad)
   ) u
-  ORDER BY u.id, u.op
+  ORDER BY u.id COLLATE "C", u.op
   ON CONFLICT (id) DO NOTHING;
   GET DIAGNOSTICS v_count = ROW_COUNT;
 
@@ -120,11 +120,11 @@ BEGIN
     auth_user = u.x ->> 'user', auth_roles = u.x ->> 'roles', attributes = u.x -> 'attributes',
     trace_context = u.x ->> 'trace'
   FROM (
-    SELECT DISTINCT ON (r.id) r.*, r.extra::jsonb AS x
+    SELECT DISTINCT ON (r.id COLLATE "C") r.*, r.extra::jsonb AS x
     FROM unnest(n_op, n_id, n_nonce, n_fence, n_name, n_version, n_input, n_extra)
       r(op, id, nonce, fence, name, version, input, extra)
     WHERE r.op <> ALL (p_bad)
-    ORDER BY r.id, r.op
+    ORDER BY r.id COLLATE "C", r.op
   ) u
   WHERE w.id = ANY (ARRAY[u.id]) AND w.status = 'RESERVED';
 

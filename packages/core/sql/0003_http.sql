@@ -132,7 +132,7 @@ END $$;
 
 -- What a key stands for, without a claim; no row if for nothing. For requests that would be refused if it were new.
 CREATE FUNCTION pawl.http_look(p_id text, p_fingerprint text, p_nonce text) RETURNS SETOF pawl.http_outcome
-LANGUAGE sql VOLATILE AS $$
+LANGUAGE sql VOLATILE SET enable_seqscan = off AS $$
   SELECT 0, CASE WHEN NOT pawl.http_same(r.fingerprint, p_fingerprint, p_nonce) THEN 'mismatch' ELSE r.state END,
     r.attempt, r.generation::float8, r.status, r.headers, r.body, pawl.epoch_ms(r.completed_at)
   FROM pawl.http_request r WHERE r.id = p_id AND (r.expires_at IS NULL OR r.expires_at > pawl.clock())
@@ -241,22 +241,23 @@ END $$;
 
 -- Deletes what has outlived its retention, some rows at a time; and, if asked to (p_abandoned, ms), what runs no more and
 -- nobody has asked for since: its process died, or its workflow ended after the client had been told to look elsewhere.
-CREATE FUNCTION pawl.http_sweep(p_limit integer, p_abandoned float8) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
+CREATE FUNCTION pawl.http_sweep(p_limit integer, p_abandoned float8) RETURNS integer LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off AS $$
 DECLARE
   v_now   timestamptz := pawl.clock();
   v_old   timestamptz := v_now - p_abandoned * interval '1 millisecond';
   v_count integer;
   v_more  integer;
 BEGIN
-  DELETE FROM pawl.http_request WHERE id IN (
+  DELETE FROM pawl.http_request d USING (
     SELECT r.id FROM pawl.http_request r WHERE r.expires_at <= v_now
     ORDER BY r.expires_at LIMIT p_limit FOR UPDATE SKIP LOCKED
-  );
+  ) o WHERE d.id = ANY (ARRAY[o.id]);
   GET DIAGNOSTICS v_count = ROW_COUNT;
   IF v_old IS NULL THEN
     RETURN v_count;
   END IF;
-  DELETE FROM pawl.http_request WHERE id IN (
+  DELETE FROM pawl.http_request d USING (
     SELECT r.id FROM pawl.http_request r
     WHERE r.state = 'running' AND r.created_at <= v_old AND CASE
       WHEN r.lease_until IS NOT NULL THEN r.lease_until <= v_old
@@ -265,7 +266,7 @@ BEGIN
           AND (w.completed_at IS NULL OR w.completed_at > v_old)
       ) END
     ORDER BY r.created_at LIMIT p_limit FOR UPDATE OF r SKIP LOCKED
-  );
+  ) o WHERE d.id = ANY (ARRAY[o.id]);
   GET DIAGNOSTICS v_more = ROW_COUNT;
   RETURN v_count + v_more;
 END $$;

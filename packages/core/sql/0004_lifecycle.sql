@@ -201,7 +201,8 @@ BEGIN
   RETURN QUERY
   DELETE FROM pawl.waiter t USING (
     SELECT f.target, f.kind, f.key, f.workflow_id, f.executor FROM pawl.waiter f
-    WHERE f.fired AND f.workflow_id = '' LIMIT p_limit FOR UPDATE SKIP LOCKED) f
+    -- `coalesce`: by those that fired, and not through the key, which has the column too.
+    WHERE f.fired AND coalesce(f.workflow_id, '') = '' LIMIT p_limit FOR UPDATE SKIP LOCKED) f
   WHERE t.target = ANY (ARRAY[f.target]) AND t.kind = f.kind AND t.key = f.key AND t.workflow_id = f.workflow_id
     AND t.executor = f.executor
   RETURNING t.executor, t.target;
@@ -222,7 +223,9 @@ BEGIN
     IF p_children THEN
       WITH RECURSIVE tree AS (
         SELECT i.id COLLATE "C" FROM unnest(v_ids) i(id)
-        UNION SELECT w.id FROM pawl.workflow w JOIN tree ON w.parent_id = tree.id
+        -- OFFSET 0: by each parent, and not all that have one.
+        UNION SELECT w.id FROM tree CROSS JOIN LATERAL (
+          SELECT i.id FROM pawl.workflow i WHERE i.parent_id = tree.id OFFSET 0) w
       ) SELECT coalesce(array_agg(tree.id), '{}') INTO v_ids FROM tree;
     END IF;
     EXIT WHEN cardinality(v_ids) = v_count;

@@ -127,7 +127,8 @@ BEGIN
   -- Locked in one statement and looked at in the next: a workflow may just be waiting anew, with the same waiter.
   SELECT coalesce(array_agg(o), '{}') INTO v_old FROM (
     SELECT t.* FROM unnest(v_seen) s
-    JOIN pawl.waiter t USING (target, kind, key, workflow_id, executor)
+    JOIN pawl.waiter t ON t.target = ANY (ARRAY[s.target]) AND t.kind = s.kind AND t.key = s.key
+      AND t.workflow_id = s.workflow_id AND t.executor = s.executor
     WHERE s.created_at < v_before AND NOT pawl.still_waits(s)
     FOR UPDATE OF t SKIP LOCKED) o;
   DELETE FROM pawl.waiter t USING unnest(v_old) o

@@ -34,7 +34,7 @@ $$;
 -- op 0: answered; repeated (the same answer once more); taken (another one was first, in `detail`); unknown.
 CREATE FUNCTION pawl.answer_hook(p_executor bigint, p_hash text, p_answer text, p_body text, p_error text,
   p_trace text)
-RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
+RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_hook pawl.hook;
 BEGIN

@@ -210,7 +210,7 @@ CREATE FUNCTION pawl.start(
   workflow text, args jsonb DEFAULT '[]', queue text DEFAULT NULL, workflow_id text DEFAULT NULL,
   priority integer DEFAULT NULL, deduplication_id text DEFAULT NULL, partition_key text DEFAULT NULL,
   delay interval DEFAULT NULL
-) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS text LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_id text := coalesce(workflow_id, gen_random_uuid()::text);
   v_answer pawl.flush_result;
@@ -293,7 +293,8 @@ BEGIN
 END $$;
 
 -- Both: false if there is no such workflow; one that waits no longer is left alone.
-CREATE FUNCTION pawl.set_priority(p_id text, p_priority integer) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+CREATE FUNCTION pawl.set_priority(p_id text, p_priority integer) RETURNS boolean LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off AS $$
 BEGIN
   UPDATE pawl.workflow w
   SET priority = p_priority, updated_at = pawl.clock(),
@@ -302,7 +303,8 @@ BEGIN
   RETURN FOUND OR EXISTS (SELECT 1 FROM pawl.workflow w WHERE w.id = p_id AND w.status <> 'RESERVED');
 END $$;
 
-CREATE FUNCTION pawl.set_delay(p_id text, p_ms float8) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+CREATE FUNCTION pawl.set_delay(p_id text, p_ms float8) RETURNS boolean LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off AS $$
 BEGIN
   UPDATE pawl.workflow w
   SET status = 'DELAYED', wake_at = pawl.clock() + p_ms * interval '1 millisecond', updated_at = pawl.clock()

@@ -124,7 +124,7 @@ END $$;
 
 -- Runs of a schedule that somebody asks for, now; paused or not. False: there is no such schedule.
 CREATE FUNCTION pawl.start_from_schedule(p_name text, r_id text[], r_input text[]) RETURNS boolean
-LANGUAGE plpgsql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   s pawl.schedule;
 BEGIN
