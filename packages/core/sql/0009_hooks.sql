@@ -21,13 +21,13 @@ END $$;
 
 -- The hook of a token, if it can be answered or was; of one whose time is over, or whose workflow has ended without an
 -- answer, there is nothing to be said.
-CREATE FUNCTION pawl.find_hook(p_hash text) RETURNS SETOF pawl.hook LANGUAGE sql STABLE AS $$
+CREATE FUNCTION pawl.find_hook(p_hash text) RETURNS SETOF pawl.hook LANGUAGE sql STABLE SET enable_seqscan = off AS $$
   SELECT h.* FROM pawl.hook h
   WHERE h.token_hash = p_hash AND (
     h.answer IS NOT NULL
-    OR (h.expires_at IS NULL OR h.expires_at > pawl.clock()) AND EXISTS (
-      SELECT 1 FROM pawl.workflow w
-      WHERE w.id = h.workflow_id AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED')))
+    -- Not EXISTS, for which all that run may be hashed.
+    OR (h.expires_at IS NULL OR h.expires_at > pawl.clock()) AND (
+      SELECT w.status IN ('PENDING', 'ENQUEUED', 'DELAYED') FROM pawl.workflow w WHERE w.id = h.workflow_id))
 $$;
 
 -- Answers a hook: its workflow gets a message, or an error in the place of one. The first answer stands. Outcomes of
@@ -41,8 +41,8 @@ BEGIN
   -- On a connection of the pool, which has the role's defaults; what is acknowledged is to be durable.
   PERFORM set_config('lock_timeout', '2s', true), set_config('synchronous_commit', 'on', true);
   -- The lock of its workflow orders the answers.
-  PERFORM 1 FROM pawl.workflow w JOIN pawl.hook h ON h.workflow_id = w.id
-  WHERE h.token_hash = p_hash FOR NO KEY UPDATE OF w;
+  PERFORM 1 FROM pawl.workflow w
+  WHERE w.id = (SELECT h.workflow_id FROM pawl.hook h WHERE h.token_hash = p_hash) FOR NO KEY UPDATE;
   SELECT * INTO v_hook FROM pawl.find_hook(p_hash);
   IF NOT FOUND OR v_hook.answer IS NOT NULL THEN
     RETURN QUERY SELECT 0,
