@@ -4,7 +4,7 @@ import type { Contender, Figures, Scenario } from './contract.ts';
 import { withFreshDatabase } from './database.ts';
 import type { Options } from './options.ts';
 import { progress } from './progress.ts';
-import { type ScenarioTurns, unitOf } from './report.ts';
+import { notMeasured, type ScenarioTurns, unitOf } from './report.ts';
 
 export interface Limits {
   /** No turn begins after this moment of `performance.now()`. */
@@ -35,7 +35,7 @@ export async function runScenario(
       if (interrupted.aborted || performance.now() > deadline) {
         const reason = interrupted.aborted ? 'interrupted' : 'the time budget is used up';
         progress(`  ${reason}`);
-        failures.push({ contender, message: `Not measured in round ${round + 1}: ${reason}.` });
+        failures.push({ contender, message: `${notMeasured} in round ${round + 1}: ${reason}.` });
         return { scenario, rounds, failures };
       }
       const outcome = await withFreshDatabase(serverUrl, (databaseUrl) =>

@@ -52,7 +52,7 @@ function targetTable(scenarios: readonly ScenarioResults[]): string {
           against === null ? '' : nameOf(against),
           against === null ? '' : withUnit(digits(alternative), theirUnit),
           against === null ? '' : digits(ratio),
-          ratio === null ? '' : `${digits(least)} to ${digits(greatest)}`,
+          typeof least !== 'number' || least === greatest ? '' : `${digits(least)} to ${digits(greatest)}`,
           against === null ? withUnit(target, unit) : target,
           verdict === 'met' ? verdict : `**${verdict}**`,
         ];
