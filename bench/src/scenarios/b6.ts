@@ -35,8 +35,8 @@ const two: Scenario = {
   targets: [...one.targets, { against: null, figure: 'timesOne', bound: { atLeast: 1 } }],
   held:
     'One process fills 1.65 of the two cores, which it shares with the server, so that a second one has nothing to add and costs what ' +
-    'two processes cost: more backends, more and smaller flushes (18.5 against 25.6 µs of client a workflow). The ratio was 0.92 to 1.36 in ' +
-    '24 rounds of two days, 1.08 in the median of 22 of them and 0.94 in the last two; with 60,000 in place of 20,000 it is 1.06 ' +
+    'two processes cost: more backends, more and smaller flushes. The ratio was 1.08 in the median of 22 rounds of the day before, and 0.97 ' +
+    'and 0.91 in the last two; with 60,000 in place of 20,000 it is 1.06 ' +
     '(the curve "Processes").',
   async turn(contender, turn) {
     if (contender !== 'pawl') return drain(contender, turn, { processes: 2 });
