@@ -12,7 +12,7 @@ export function statementSection(results: StatementsResults | undefined): string
   return [
     '## What each statement costs',
     paragraph(
-      'The server keeps account of every statement, those inside functions too (`pg_stat_statements`, `track = all`), while the same ' +
+      'The server keeps account of every statement, those inside functions too ([pg_stat_statements](https://www.postgresql.org/docs/18/pgstatstatements.html) with `track = all`), while the same ' +
         'mixed load runs on empty tables and on full ones in the same database, in turn: steps, messages, events, streams, children, ' +
         'sleeps, queues with and without a limit, idempotent requests, starts that are repeated. The full tables hold ' +
         `${count(rows.finished)} finished workflows with their steps, ${count(rows.parked)} parked and ${count(rows.queued)} queued ones. ` +
