@@ -1,6 +1,6 @@
 // The benchmark program: reads the options, starts or finds a server, gives the contenders their turns, prints
 // the tables and writes the JSON. Ends with 1 if a turn failed or returned wrong results; a missed target is no failure.
-// Further commands measure how the cost grows, what each statement costs, and write the page.
+// Further commands measure how the cost grows, what each statement costs, where the time goes, and write the page.
 import { describeEnvironment, renderEnvironment } from './environment.ts';
 import { curves } from './growth/curves.ts';
 import { renderCurves, runCurve } from './growth/run.ts';
@@ -8,18 +8,22 @@ import {
   readGrowthOptions,
   readOptions,
   readPageOptions,
+  readProfileOptions,
   readStatementsOptions,
   type RunOptions,
   UsageError,
   usage,
 } from './options.ts';
 import { writePage } from './page/write.ts';
+import { profileScenario } from './profile/profile.ts';
+import { renderProfile } from './profile/rows.ts';
 import { renderComparisons, renderFigures, resultsOf, type ScenarioTurns } from './report.ts';
-import { type CurveResults, type RunResults, writeResults } from './results.ts';
+import { type CurveResults, type ProfileResults, type RunResults, writeResults } from './results.ts';
 import { type Limits, runScenario } from './rounds.ts';
 import { scenarios } from './scenarios/index.ts';
 import { openServer } from './server.ts';
-import { compareStatements, startCountingServer, turns as statementTurns } from './statements/compare.ts';
+import { compareStatements, turns as statementTurns } from './statements/compare.ts';
+import { startCountingServer } from './statements/costs.ts';
 import { renderStatements } from './statements/grown.ts';
 
 // The first interrupt ends the turn under way, and what was measured is still reported; the second ends the program.
@@ -34,6 +38,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (command === 'growth') return measureGrowth(rest);
   if (command === 'statements') return measureStatements(rest);
+  if (command === 'profile') return profile(rest);
   if (command === 'page') {
     await writePage(readPageOptions(rest));
     return 0;
@@ -78,6 +83,23 @@ async function measureStatements(args: readonly string[]): Promise<number> {
     settings: { rounds: statementTurns },
     ...(await describeEnvironment(server.url)),
     statements,
+  });
+  return 0;
+}
+
+async function profile(args: readonly string[]): Promise<number> {
+  const options = readProfileOptions(args, scenarios);
+  await using server = await startCountingServer();
+  const profiles: ProfileResults[] = [];
+  for (const scenario of options.scenarios)
+    profiles.push(await profileScenario(server.url, scenario, options));
+  console.log(`\n${profiles.map(renderProfile).join('\n\n')}`);
+  const { seconds, warmupSeconds } = options;
+  await writeResults(options.json, {
+    finishedAt: new Date().toISOString(),
+    settings: { rounds: 1, seconds, warmupSeconds },
+    ...(await describeEnvironment(server.url)),
+    profiles,
   });
   return 0;
 }

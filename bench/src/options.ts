@@ -32,6 +32,13 @@ export interface StatementsOptions {
   json: string;
 }
 
+export interface ProfileOptions {
+  scenarios: readonly Scenario[];
+  seconds: number;
+  warmupSeconds: number;
+  json: string;
+}
+
 export interface PageOptions {
   /** Files with results, or undefined for all that are to be published. */
   from: readonly string[] | undefined;
@@ -62,6 +69,9 @@ pnpm bench statements [options]: what every statement costs in empty and in full
   --finished N, --parked N, --queued N  rows of the full tables (default 5000000, 1000000, 100000)
   --json FILE          default results/statements-latest.json
 
+pnpm bench profile [options]: where Pawl's time goes in a scenario, by statement and by owner of the code, on a server of its own
+  --scenario, --seconds (4), --warmup (4) as above; --json FILE (default results/profile-latest.json)
+
 pnpm bench page [options]: writes the page in docs/ from results
   --from FILE,FILE     results to use; what several of them hold is taken from the newest
                        (default: results/*.json without those that end with latest.json)
@@ -86,8 +96,7 @@ export function readOptions(args: readonly string[], all: readonly Scenario[]): 
     if (obstacle !== undefined) throw new UsageError(`--peer ${peer}: ${obstacle}`);
   }
   return {
-    scenarios:
-      values.scenario === undefined ? all : pick(values.scenario, all, (each) => each.id, '--scenario'),
+    scenarios: pickScenarios(values.scenario, all),
     contenders: values['only-peers'] ? peers : ['pawl', ...peers],
     ...readRunOptions(values, { seconds: '4', warmup: '2', json: 'results/latest.json' }),
   };
@@ -124,6 +133,24 @@ export function readStatementsOptions(args: readonly string[]): StatementsOption
       queued: positive(queued, '--queued'),
     },
     json,
+  };
+}
+
+export function readProfileOptions(args: readonly string[], all: readonly Scenario[]): ProfileOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      scenario: { type: 'string' },
+      seconds: { type: 'string', default: '4' },
+      warmup: { type: 'string', default: '4' },
+      json: { type: 'string', default: 'results/profile-latest.json' },
+    },
+  });
+  return {
+    scenarios: pickScenarios(values.scenario, all),
+    seconds: positive(values.seconds, '--seconds'),
+    warmupSeconds: positive(values.warmup, '--warmup'),
+    json: values.json,
   };
 }
 
@@ -172,6 +199,10 @@ function readRunOptions(
 
 /** An error of the person who called, shown without a stack. */
 export class UsageError extends Error {}
+
+function pickScenarios(list: string | undefined, all: readonly Scenario[]): readonly Scenario[] {
+  return list === undefined ? all : pick(list, all, (each) => each.id, '--scenario');
+}
 
 function pick<T>(list: string, from: readonly T[], nameOf: (item: T) => string, option: string): T[] {
   return list.split(',').flatMap((name) => {

@@ -14,6 +14,8 @@ export interface RunResults extends Environment {
   curves?: readonly CurveResults[];
   /** What the statements command leaves. */
   statements?: StatementsResults;
+  /** What the profile command leaves. */
+  profiles?: readonly ProfileResults[];
 }
 
 export interface ScenarioResults {
@@ -62,6 +64,23 @@ interface PerCall {
   micros: number;
   /** Pages that were looked at. */
   blocks: number;
+}
+
+export interface ProfileResults {
+  /** The scenario that was profiled. */
+  id: string;
+  clientCpuMicrosPerUnit: number;
+  serverCpuMicrosPerUnit: number;
+  /** `share` of the time of all calls, in which that of what is inside a function is contained. */
+  statements: readonly {
+    text: string;
+    isCall: boolean;
+    callsPerUnit: number;
+    micros: number;
+    share: number;
+  }[];
+  /** Whose code the process was in, as shares of its CPU time. */
+  code: readonly { owner: string; share: number }[];
 }
 
 export async function writeResults(file: string, results: RunResults): Promise<void> {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { UsageError } from '../options.ts';
 import {
   type CurveResults,
+  type ProfileResults,
   readResults,
   type RunResults,
   type ScenarioResults,
@@ -21,6 +22,7 @@ export interface Gathered {
   scenarios: ReadonlyMap<string, ScenarioResults>;
   curves: ReadonlyMap<string, CurveResults>;
   statements: StatementsResults | undefined;
+  profiles: ReadonlyMap<string, ProfileResults>;
 }
 
 const directory = 'results';
@@ -34,21 +36,31 @@ export async function gatherResults(from: readonly string[] | undefined): Promis
 
   const scenarios = new Map<string, ScenarioResults>();
   const curves = new Map<string, CurveResults>();
+  const profiles = new Map<string, ProfileResults>();
   for (const run of runs) {
     for (const scenario of run.scenarios ?? []) scenarios.set(scenario.id, scenario);
     for (const curve of run.curves ?? []) curves.set(curve.id, curve);
+    for (const profile of run.profiles ?? []) profiles.set(profile.id, profile);
   }
   const statements = runs.findLast((run) => run.statements !== undefined)?.statements;
-  const used = new Set<unknown>([...scenarios.values(), ...curves.values(), statements]);
+  const used = new Set<unknown>([
+    ...scenarios.values(),
+    ...curves.values(),
+    ...profiles.values(),
+    statements,
+  ]);
+  const partsOf = (run: Run): unknown[] => [
+    ...(run.scenarios ?? []),
+    ...(run.curves ?? []),
+    ...(run.profiles ?? []),
+    run.statements,
+  ];
   return {
-    runs: runs.filter((run) =>
-      [...(run.scenarios ?? []), ...(run.curves ?? []), ...(run.statements ? [run.statements] : [])].some(
-        (each) => used.has(each),
-      ),
-    ),
+    runs: runs.filter((run) => partsOf(run).some((part) => part !== undefined && used.has(part))),
     scenarios,
     curves,
     statements,
+    profiles,
   };
 }
 

@@ -1,8 +1,9 @@
 // The part of the page about the scenarios: targets met or missed, and what every contender reached.
 import type { Contender } from '../contract.ts';
 import { digits } from '../report.ts';
-import type { ScenarioResults } from '../results.ts';
+import type { ProfileResults, ScenarioResults } from '../results.ts';
 import { commands, markdownTable, paragraph } from './markdown.ts';
+import { profileTable } from './profile-table.ts';
 
 const names: Partial<Record<Contender, string>> = {
   pawl: 'Pawl',
@@ -14,6 +15,7 @@ const names: Partial<Record<Contender, string>> = {
 export function scenarioSection(
   scenarios: readonly ScenarioResults[],
   held: ReadonlyMap<string, string>,
+  profiles: ReadonlyMap<string, ProfileResults>,
 ): string[] {
   if (scenarios.length === 0) return [];
   return [
@@ -28,7 +30,7 @@ export function scenarioSection(
     targetTable(scenarios),
     'One scenario alone, and several:',
     commands('npx pnpm bench --scenario B3', 'npx pnpm bench --scenario B1,B2 --peer bare --rounds 1'),
-    ...missedSection(scenarios, held),
+    ...missedSection(scenarios, held, profiles),
     '### Everybody',
     paragraph(
       'Medians over the rounds. The CPU time per unit is that of the process which runs the workflows, and of the server; ' +
@@ -65,7 +67,11 @@ function targetTable(scenarios: readonly ScenarioResults[]): string {
   );
 }
 
-function missedSection(scenarios: readonly ScenarioResults[], held: ReadonlyMap<string, string>): string[] {
+function missedSection(
+  scenarios: readonly ScenarioResults[],
+  held: ReadonlyMap<string, string>,
+  profiles: ReadonlyMap<string, ProfileResults>,
+): string[] {
   const missed = scenarios.filter(({ comparisons }) =>
     comparisons.some(({ verdict }) => verdict === 'missed'),
   );
@@ -78,7 +84,14 @@ function missedSection(scenarios: readonly ScenarioResults[], held: ReadonlyMap<
   if (texts.size === 0) return [];
   return [
     '### What holds those that are missed',
-    ...[...texts].map(([text, ids]) => paragraph(`**${ids.join(', ')}.** ${text}`)),
+    paragraph(
+      'The profiles are of further turns on a server that keeps account of every statement, those inside functions too; the mean ' +
+        'time of a call is what passes from its beginning to its end, without the commit after it. What takes less than a fiftieth is left out.',
+    ),
+    ...[...texts].flatMap(([text, ids]) => [
+      paragraph(`**${ids.join(', ')}.** ${text}`),
+      ...ids.flatMap((id) => profiles.get(id) ?? []).map(profileTable),
+    ]),
   ];
 }
 

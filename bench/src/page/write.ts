@@ -25,7 +25,11 @@ export async function writePage({ from, out }: PageOptions): Promise<void> {
   });
   const parts = [
     ...introduction(gathered.runs),
-    ...scenarioSection(measuredScenarios, new Map(scenarios.map(({ id, held = '' }) => [id, held]))),
+    ...scenarioSection(
+      measuredScenarios,
+      new Map(scenarios.map(({ id, held = '' }) => [id, held])),
+      gathered.profiles,
+    ),
     ...curveSection(measuredCurves, pageName),
     ...statementSection(gathered.statements),
     ...notMeasured(gathered),
@@ -63,6 +67,7 @@ function introduction(runs: readonly Run[]): string[] {
       'npx pnpm bench --json results/scenarios.json         # the scenarios',
       'npx pnpm bench growth --json results/growth.json     # how cost grows',
       'npx pnpm bench statements --json results/statements.json   # what each statement costs in full tables',
+      'npx pnpm bench profile --json results/profile.json  # where the time goes',
       'npx pnpm bench page                                  # this page, from bench/results',
     ),
     ...machineSection(runs),

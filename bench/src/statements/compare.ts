@@ -1,12 +1,12 @@
 // Which statements cost more in full tables: the server's own account of every one of them (pg_stat_statements, those inside
 // functions too) while the same load runs on an empty schema and on a full one in the same database, in turn.
 import { setTimeout as delay } from 'node:timers/promises';
-import { copyWorkflow, startPostgres } from '@pawl/test-support';
+import { copyWorkflow } from '@pawl/test-support';
 import { withClient, withFreshDatabase } from '../database.ts';
 import type { StatementsOptions } from '../options.ts';
 import { progress } from '../progress.ts';
 import type { StatementCost, StatementsResults } from '../results.ts';
-import { durable } from '../server.ts';
+import { addCost, beginAccount, type Cost, openAccount, readCosts } from './costs.ts';
 import { launchMixed, type MixedApp } from './mixed-pawl.ts';
 
 const tables = ['empty', 'full'] as const;
@@ -22,22 +22,12 @@ export const turns = 3;
 /** Fewer say nothing. */
 const leastCalls = 20;
 
-export function startCountingServer(): ReturnType<typeof startPostgres> {
-  return startPostgres({
-    ...durable,
-    shared_preload_libraries: 'pg_stat_statements',
-    'pg_stat_statements.track': 'all',
-    'pg_stat_statements.max': '10000',
-    max_wal_size: '4GB',
-  });
-}
-
 export function compareStatements(
   serverUrl: string,
   rows: StatementsOptions['rows'],
 ): Promise<StatementsResults> {
   return withFreshDatabase(serverUrl, async (url) => {
-    await withClient(url, (client) => client.query('create extension pg_stat_statements'));
+    await openAccount(url);
     const apps = {
       empty: await launchMixed(url, schemaOf('empty')),
       full: await launchMixed(url, schemaOf('full')),
@@ -100,9 +90,9 @@ async function compareUnder(
   for (let turn = 0; turn < turns; turn++) {
     // Each begins as often as the other.
     for (const which of turn % 2 === 0 ? tables : tables.toReversed()) {
-      await withClient(url, (client) => client.query('checkpoint; select pg_stat_statements_reset()'));
+      await beginAccount(url);
       await run(which, rounds);
-      for (const [text, cost] of await readCosts(url, schemaOf(which))) add(found[which], text, cost);
+      for (const [text, cost] of await readCosts(url, schemaOf(which))) addCost(found[which], text, cost);
     }
     progress(`  ${concurrency.toLocaleString('en-US')} at once: turn ${turn + 1} of ${turns}`);
   }
@@ -115,38 +105,6 @@ async function compareUnder(
   return { concurrency, statements: statements.sort((a, b) => b.totalMs - a.totalMs) };
 }
 
-interface Cost {
-  isCall: boolean;
-  calls: number;
-  ms: number;
-  blocks: number;
-}
-
 function perCall({ calls, ms, blocks }: Cost): StatementCost['full'] {
   return { calls, micros: (ms * 1000) / calls, blocks: blocks / calls };
-}
-
-/** By what is called, or inside a function by the text of the statement, with one name for both schemas. */
-async function readCosts(url: string, schema: string): Promise<Map<string, Cost>> {
-  const { rows } = await withClient(url, (client) =>
-    client.query<Cost & { query: string }>(
-      `select query, toplevel as "isCall", calls::float8, total_exec_time as ms,
-              (shared_blks_hit + shared_blks_read)::float8 as blocks
-       from pg_stat_statements where query ~ $1`,
-      [`\\m"?${schema}"?\\.`],
-    ),
-  );
-  const costs = new Map<string, Cost>();
-  for (const { query, ...cost } of rows) {
-    const text = query.replaceAll(new RegExp(`"?\\b${schema}"?\\.`, 'g'), 'pawl.').replaceAll(/\s+/g, ' ');
-    // Statements of the client that are no call, such as lists, by their table.
-    const [, called, table] = /^SELECT (?:[\w, *]+ FROM )?pawl\.(\w+)\(|FROM pawl\.(\w+)/.exec(text) ?? [];
-    add(costs, cost.isCall ? (called ?? `rows of ${table}`) : text, cost);
-  }
-  return costs;
-}
-
-function add(costs: Map<string, Cost>, text: string, { isCall, calls, ms, blocks }: Cost): void {
-  const sum = costs.get(text) ?? { isCall, calls: 0, ms: 0, blocks: 0 };
-  costs.set(text, { isCall, calls: sum.calls + calls, ms: sum.ms + ms, blocks: sum.blocks + blocks });
 }

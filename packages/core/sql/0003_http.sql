@@ -130,6 +130,29 @@ BEGIN
   END LOOP;
 END $$;
 
+-- Claims of keys that are thought to be new, in one flush with the starts of their workflows: both are there or neither is.
+-- 'taken' where somebody has the key: http_claim says what it stands for. One whose answer was lost knows its own row.
+CREATE FUNCTION pawl.flush_claims(
+  k_op int[], k_id text[], k_fingerprint text[], k_owner text[], k_generation float8[]
+) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now   timestamptz := pawl.clock();
+  v_count integer;
+BEGIN
+  INSERT INTO pawl.http_request (id, state, fingerprint, owner, generation, attempt, created_at)
+  SELECT u.id, 'running', u.fingerprint, u.owner, u.generation::bigint, 1, v_now
+  FROM unnest(k_id, k_fingerprint, k_owner, k_generation) u(id, fingerprint, owner, generation)
+  ORDER BY u.id COLLATE "C"
+  ON CONFLICT (id) DO NOTHING;
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  IF v_count < cardinality(k_op) THEN
+    RETURN QUERY
+    SELECT u.op, 'taken', NULL::text, NULL::text, NULL::text, NULL::float8
+    FROM unnest(k_op, k_id, k_owner) u(op, id, owner)
+    WHERE u.owner IS DISTINCT FROM (SELECT r.owner FROM pawl.http_request r WHERE r.id = u.id);
+  END IF;
+END $$;
+
 -- What a key stands for, without a claim; no row if for nothing. For requests that would be refused if it were new.
 CREATE FUNCTION pawl.http_look(p_id text, p_fingerprint text, p_nonce text) RETURNS SETOF pawl.http_outcome
 LANGUAGE sql VOLATILE SET enable_seqscan = off AS $$

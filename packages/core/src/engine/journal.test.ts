@@ -86,15 +86,13 @@ const LOCK_TIMEOUT = '55P03';
 const REFUSED = '22P02';
 
 /** Adds an operation; what comes of it goes to the log. */
-function add(label: string, parts: Operation & { request?: boolean }): void {
-  const { request, ...operation } = parts;
+function add(label: string, operation: Operation): void {
   const named: Named = {
     ...operation,
     label,
     settle: (answer) => log.push(`${label} ${answer?.outcome ?? 'written'}`),
     fail: () => log.push(`${label} failed`),
   };
-  if (request === true) named.giveUp = (error) => log.push(`${label} told ${error.name}`);
   journal.add(named);
 }
 
@@ -104,8 +102,6 @@ const of = (workflowID: string): Operation => ({
 const to = (destination: string): Operation => ({
   message: { destination, id: 'm', topic: '', body: null, sender: null, park: false },
 });
-const START = { nonce: 'n', fence: 1, name: 'job', version: '1', input: null, chosen: false, extra: null };
-const start = (id: string) => ({ request: true, start: { workflowID: id, ...START } });
 
 /** The flight that is the n-th to have taken off. */
 function flight(n: number): Flight {
@@ -258,49 +254,6 @@ describe('a lost connection', () => {
     await pass(10);
     await flight(1).land();
     expect(flight(2).names).toEqual(['a2']);
-  });
-});
-
-describe('callers of requests', () => {
-  test('are told after some seconds; a start that was sent settles all the same', async () => {
-    add('start', start('s'));
-    await turn();
-    expect(journal.starting()).toEqual(['s']);
-    await pass(2900);
-    expect(log).toEqual([]);
-    await pass(200);
-    expect(log).toEqual(['start told DatabaseUnavailableError']);
-    expect(journal.starting()).toEqual(['s']);
-    await flight(0).crash(CONNECTION_LOST);
-    await pass(10);
-    await flight(1).land();
-    expect(log).toEqual(['start told DatabaseUnavailableError', 'start written']);
-    expect(journal.starting()).toEqual([]);
-  });
-
-  test('whose operation was not even sent are told too, and it is dropped; running workflows wait', async () => {
-    add('a', of('a'));
-    await turn();
-    add('b', of('b'));
-    await turn();
-    add('queued', start('s'));
-    add('c', of('c'));
-    await pass(3100);
-    await flight(0).crash(CONNECTION_LOST);
-    await pass(10);
-    expect(log).toEqual(['queued told DatabaseUnavailableError']);
-    expect(journal.starting()).toEqual([]);
-    await flight(1).land();
-    expect(flights.at(-1)?.names).toEqual(['c']);
-  });
-
-  test('of a journal that closes are told at once', async () => {
-    add('a', of('a'));
-    add('b', of('b'));
-    await turn();
-    add('a2', { ...of('a'), request: true });
-    journal.close();
-    expect(log).toEqual(['a2 told DatabaseUnavailableError']);
   });
 });
 

@@ -9,7 +9,7 @@
 //                  └ refused: halves; the one bad operation fails alone
 
 import { DatabaseUnavailableError } from '../errors/index.ts';
-import type { Lane } from '../store/database.ts';
+import { type Lane, NotSentError } from '../store/database.ts';
 import { classifyFault } from '../store/faults.ts';
 import { flush } from '../store/flush.ts';
 import { heldRows } from '../store/held-rows.ts';
@@ -25,8 +25,8 @@ export interface JournalOperation extends Operation {
   /** The database refused this very operation. */
   fail(error: unknown): void;
   /**
-   * The caller of a request is told within seconds that the database is away. What was sent by then may have been
-   * written, so it is sent again until that is known: a start that is durable must run.
+   * The caller of a request is told within seconds that the database is away. What never found a connection is dropped; what
+   * was sent by then may have been written, so it is sent again until that is known: a start that is durable must run.
    */
   giveUp?(error: DatabaseUnavailableError): void;
 }
@@ -79,6 +79,9 @@ export function createJournal(options: JournalOptions): Journal {
   const apart = new WeakSet<JournalOperation>();
   let apartInFlight = false;
   const starting = new Set<string>();
+  /** Were sent, and may have been written. */
+  const inUnknown = new WeakSet<JournalOperation>();
+  const told = new WeakSet<JournalOperation>();
   const waiters: (() => void)[] = [];
 
   const schedule = (): void => {
@@ -173,7 +176,7 @@ export function createJournal(options: JournalOptions): Journal {
   const send = async (lane: Lane, operations: readonly JournalOperation[]): Promise<void> => {
     const fresh = operations.filter((operation) => !joinAside(operation));
     const inDoubt = (operation: JournalOperation): boolean => wasAside.has(operation);
-    const batch = fresh.some(inDoubt) ? await withoutHeld(lane, fresh, inDoubt) : fresh;
+    let batch = fresh.some(inDoubt) ? await withoutHeld(lane, fresh, inDoubt) : fresh;
     const watched = events.has('journal.flushing') || events.has('journal.flushed');
     const entries = watched ? batch.map(describe) : [];
     let impatient = false;
@@ -225,9 +228,14 @@ export function createJournal(options: JournalOptions): Journal {
           }
           if (fault === 'connection') options.onAvailability(false, error);
           failure = error;
+          if (fault === 'connection' && !(error instanceof NotSentError))
+            for (const operation of batch) inUnknown.add(operation);
           const pause = Math.min(MAX_PAUSE_MS, 10 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random());
           await new Promise((resolve) => setTimeout(resolve, pause));
-          if (impatient) dropRequests(error);
+          if (impatient) {
+            dropRequests(error);
+            batch = withoutRequests(batch, error);
+          }
           continue;
         }
         if (watched) events.emit('journal.flushed', { operations: entries });
@@ -245,10 +253,15 @@ export function createJournal(options: JournalOptions): Journal {
     }
   };
 
-  /** What was not sent yet need not be: its caller is told, and it is dropped. */
+  /** What was never sent need not be: its caller is told, and it is dropped. */
   const dropRequests = (error: unknown): void => {
-    queue = queue.filter((operation) => !(tellCaller(operation, error) && forgetStart(operation)));
+    queue = withoutRequests(queue, error);
   };
+
+  const withoutRequests = (operations: readonly JournalOperation[], error: unknown): JournalOperation[] =>
+    operations.filter(
+      (operation) => !(tellCaller(operation, error) && !inUnknown.has(operation) && forgetStart(operation)),
+    );
 
   /** True, for use in conditions. */
   const forgetStart = (operation: JournalOperation): true => {
@@ -323,8 +336,10 @@ export function createJournal(options: JournalOptions): Journal {
 
   /** True if it was a request: its caller knows now. */
   const tellCaller = (operation: JournalOperation, error: unknown): boolean => {
-    operation.giveUp?.(unavailable(error));
-    return operation.giveUp !== undefined;
+    if (operation.giveUp === undefined) return false;
+    if (!told.has(operation)) operation.giveUp(unavailable(error));
+    told.add(operation);
+    return true;
   };
 
   return {

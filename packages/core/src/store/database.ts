@@ -79,6 +79,11 @@ export class ConnectionLostError extends Error {
   override name = 'ConnectionLostError';
 }
 
+/** There was no connection to send it on, and it was not sent. Why is the cause. */
+export class NotSentError extends ConnectionLostError {
+  override name = 'NotSentError';
+}
+
 /** A COMMIT that the server answers with a ROLLBACK: a statement failed, and the body went on regardless. */
 export function abortedError(): Error {
   return Object.assign(

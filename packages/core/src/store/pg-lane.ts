@@ -2,7 +2,7 @@
 // once, their results are not described, values are texts both ways.
 
 import type pg from 'pg';
-import type { Lane, TextRow } from './database.ts';
+import { type Lane, NotSentError, type TextRow } from './database.ts';
 import { classifyFault } from './faults.ts';
 import { destroyClient, endClient } from './pg-end.ts';
 import { asOneTransaction } from './pg-session.ts';
@@ -58,7 +58,7 @@ export function createPgLane(options: PgLaneOptions): Lane {
       connecting ??= connect().finally(() => (connecting = undefined));
       connecting.then(
         (live) => send(live, call),
-        (error: unknown) => failed(undefined, call, error),
+        (error: unknown) => failed(undefined, call, notSent(error)),
       );
     }
   };
@@ -135,6 +135,11 @@ export function createPgLane(options: PgLaneOptions): Lane {
       if (left !== undefined) await endClient(left);
     },
   };
+}
+
+function notSent(error: unknown): unknown {
+  if (classifyFault(error) !== 'connection') return error;
+  return new NotSentError(`There is no connection: ${(error as Error).message}`, { cause: error });
 }
 
 const RAW_TYPES = { getTypeParser: () => (value: unknown) => value } as unknown as pg.CustomTypesConfig;

@@ -1,0 +1,169 @@
+// What the callers of requests are told when the database is away, on lanes that are no database: each test answers the
+// flushes by hand.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type Lane, NotSentError } from '../store/database.ts';
+import type { FlushResult, Operation } from '../store/operations.ts';
+import { createEmitter } from '../telemetry/events.ts';
+import { createJournal, type Journal, type JournalOperation } from './journal.ts';
+
+type Named = JournalOperation & { label: string };
+interface Flight {
+  names: string[];
+  land(): Promise<void>;
+  crash(code: string): Promise<void>;
+  /** There was no connection for it. */
+  stay(): Promise<void>;
+}
+
+const { flights } = vi.hoisted(() => ({ flights: [] as Flight[] }));
+vi.mock('../store/held-rows.ts', () => ({ heldRows: () => Promise.resolve(new Set()) }));
+vi.mock('../store/flush.ts', () => ({
+  flush: (_lane: Lane, _executor: number, batch: readonly Operation[]) =>
+    new Promise<FlushResult>((resolve, reject) => {
+      const fail = (error: Error) => {
+        reject(error);
+        return turn();
+      };
+      flights.push({
+        names: (batch as Named[]).map(({ label }) => label),
+        land: () => {
+          resolve({ answers: [], fired: false, ready: false, hints: [] });
+          return turn();
+        },
+        crash: (code) => fail(Object.assign(new Error(code), { code })),
+        stay: () => fail(new NotSentError('There is no connection')),
+      });
+    }),
+}));
+
+async function pass(ms: number): Promise<void> {
+  await vi.advanceTimersByTimeAsync(ms);
+  for (let i = 0; i < 3; i++) await vi.advanceTimersByTimeAsync(1);
+}
+const turn = () => pass(0);
+
+let journal: Journal;
+let log: string[];
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  flights.length = 0;
+  log = [];
+  const lane = (): Lane => ({ call: () => Promise.resolve([]), close: () => Promise.resolve() });
+  journal = createJournal({
+    lanes: [lane(), lane()],
+    serial: false,
+    roundTripMs: () => 1,
+    executor: () => 1,
+    events: createEmitter(),
+    onAftermath: () => {},
+    onAvailability: () => {},
+  });
+});
+
+afterEach(() => {
+  journal.close();
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+const CONNECTION_LOST = '08006';
+const LOCK_TIMEOUT = '55P03';
+
+/** Adds an operation; what comes of it goes to the log. */
+function add(label: string, { request, ...operation }: Operation & { request?: boolean }): void {
+  const named: Named = {
+    ...operation,
+    label,
+    settle: () => log.push(`${label} written`),
+    fail: () => log.push(`${label} failed`),
+  };
+  if (request === true) named.giveUp = (error) => log.push(`${label} told ${error.name}`);
+  journal.add(named);
+}
+
+const of = (workflowID: string): Operation => ({
+  fenced: { workflowID, fence: 1, stepID: 0, seq: 0, keep: true },
+});
+const START = { nonce: 'n', fence: 1, name: 'job', version: '1', input: null, chosen: false, extra: null };
+const start = (id: string) => ({ request: true, start: { workflowID: id, ...START } });
+
+/** The flight that is the n-th to have taken off. */
+function flight(n: number): Flight {
+  const found = flights[n];
+  if (found === undefined) throw new Error(`There were only ${flights.length} flights`);
+  return found;
+}
+
+test('are told after some seconds; a start that was sent settles all the same', async () => {
+  add('start', start('s'));
+  await turn();
+  expect(journal.starting()).toEqual(['s']);
+  await pass(2900);
+  expect(log).toEqual([]);
+  await pass(200);
+  expect(log).toEqual(['start told DatabaseUnavailableError']);
+  expect(journal.starting()).toEqual(['s']);
+  await flight(0).crash(CONNECTION_LOST);
+  await pass(10);
+  await flight(1).land();
+  expect(log).toEqual(['start told DatabaseUnavailableError', 'start written']);
+  expect(journal.starting()).toEqual([]);
+});
+
+test('whose operation was not even sent are told too, and it is dropped; running workflows wait', async () => {
+  add('a', of('a'));
+  await turn();
+  add('b', of('b'));
+  await turn();
+  add('queued', start('s'));
+  add('c', of('c'));
+  await pass(3100);
+  await flight(0).crash(CONNECTION_LOST);
+  await pass(10);
+  expect(log).toEqual(['queued told DatabaseUnavailableError']);
+  expect(journal.starting()).toEqual([]);
+  await flight(1).land();
+  expect(flights.at(-1)?.names).toEqual(['c']);
+});
+
+test('whose operation found no connection are told, and it is dropped; the rest of its flush goes on', async () => {
+  add('a', of('a'));
+  add('start', start('s'));
+  await turn();
+  await flight(0).stay();
+  await pass(3100);
+  expect(log).toEqual(['start told DatabaseUnavailableError']);
+  await flight(1).stay();
+  await pass(2000);
+  expect(journal.starting()).toEqual([]);
+  expect(flight(2).names).toEqual(['a']);
+  await flight(2).land();
+  expect(log).toEqual(['start told DatabaseUnavailableError', 'a written']);
+});
+
+test('whose operation was sent once are told once, and it is sent until its fate is known', async () => {
+  add('start', start('s'));
+  await turn();
+  await flight(0).crash(CONNECTION_LOST);
+  await pass(3100);
+  await flight(1).stay();
+  await pass(2000);
+  await flight(2).crash(LOCK_TIMEOUT);
+  await pass(3100);
+  await flight(3).stay();
+  await pass(2000);
+  expect(journal.starting()).toEqual(['s']);
+  await flight(4).land();
+  expect(log).toEqual(['start told DatabaseUnavailableError', 'start written']);
+});
+
+test('of a journal that closes are told at once', async () => {
+  add('a', of('a'));
+  add('b', of('b'));
+  await turn();
+  add('a2', { ...of('a'), request: true });
+  journal.close();
+  expect(log).toEqual(['a2 told DatabaseUnavailableError']);
+});
