@@ -21,14 +21,12 @@ export interface Drain {
   workerConcurrency?: number;
   /** How many to drain. Default: 20,000, or what the contender drains within seconds. */
   count?: number;
-  /** How many workflows the database holds already, all ended. Default: none. */
-  before?: number;
 }
 
 export async function drain(
   contender: Contender,
   { databaseUrl, warmupSeconds }: Turn,
-  { processes, workerConcurrency, count = backlogs[contender] ?? 20_000, before = 0 }: Drain,
+  { processes, workerConcurrency, count = backlogs[contender] ?? 20_000 }: Drain,
 ): Promise<Figures> {
   const peer = await queuePeerOf(contender);
   const work: QueueWork = { contender, databaseUrl, workerConcurrency };
@@ -44,7 +42,7 @@ export async function drain(
     await producer.close();
   };
   try {
-    let warm = before;
+    let warm = 0;
     // Each by itself, because a peer without a limit may give all to whoever polls first; Pawl's queue is paused and resumed
     // for all processes at once, and shared.
     const turns = contender === 'pawl' ? [workers] : workers.map((worker) => [worker]);

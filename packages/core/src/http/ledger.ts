@@ -79,6 +79,7 @@ export interface Ledger {
   /**
    * Claims a key that is new, in one write with what `start` makes of the claim, which says whether that was written. For
    * claims without a lease. undefined, and nothing is written, where it is not: `claim` says what the key stands for.
+   * @throws DatabaseUnavailableError within three seconds; then it may be written all the same
    */
   begin(
     request: { id: string; fingerprint: string },
@@ -205,7 +206,8 @@ function createLedger({ requests, ongoing, events, onError }: LedgerOptions): Le
       if (seen.size >= SEEN_KEYS) seen.clear();
       seen.add(id);
       const claim = { id, fingerprint, owner: newID(), generation: Date.now() };
-      if (!(await start(claim))) return undefined;
+      // The journal gives up a little later, and drops what it never sent.
+      if (!(await within(CLAIM_DEADLINE_MS, start(claim), () => undefined))) return undefined;
       told('new');
       return { kind: 'new', id, owner: claim.owner, generation: claim.generation, attempt: 1 };
     },
