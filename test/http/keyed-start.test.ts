@@ -98,6 +98,24 @@ test('one whose answer was lost runs once, and is answered', async () => {
   expect((await shop.pawl.listWorkflows()).workflows).toHaveLength(1);
 });
 
+test('one whose key somebody holds is told within three seconds, and may come again', async () => {
+  const shop = await open();
+  await post(shop, 'warm').expect(200);
+  const holder = new pg.Client({ connectionString: database.url });
+  await holder.connect();
+  try {
+    await holder.query('BEGIN; LOCK TABLE pawl.http_request IN EXCLUSIVE MODE');
+    const refused = await post(shop, 'k').expect(503);
+    expect(refused.body).toMatchObject({ code: 'database-unavailable', retryable: true });
+    expect(runs).toBe(1);
+    await holder.query('ROLLBACK');
+    await post(shop, 'k').expect(200);
+    expect(runs).toBe(2);
+  } finally {
+    await holder.end();
+  }
+});
+
 test('many at once in two processes with few keys: one workflow and one answer for each key', async () => {
   const both = [await open(), await open()];
   const keys = ['a', 'b', 'c', 'd', 'e'];

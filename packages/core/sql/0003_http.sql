@@ -6,8 +6,8 @@
 --   failed   the attempt ended without an answer worth keeping; the fingerprint stays
 --   attempt    counts the claims and is the fence: what an earlier claim wants to record is refused
 --   owner      made by the claiming request: a claim whose answer was lost recognizes itself
---   generation when this life of the key began (ms); part of the derived workflow id, so that a key that is new
---              again after its retention does not meet the old workflow, even when this row was swept
+--   generation names this life of the key (drawn, or when it began, in ms); part of the derived workflow id, so that a
+--              key that is new again after its retention does not meet the old workflow, even when this row was swept
 CREATE TABLE pawl.http_request (
   id            text COLLATE "C" PRIMARY KEY,
   state         text COLLATE "C" NOT NULL,

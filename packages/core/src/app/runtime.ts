@@ -340,7 +340,7 @@ function pageReader(database: Database, feed: Feed): (reading: Reading) => Promi
 /** What it sends is asked for by whoever comes first, on behalf of many. */
 function quietLane(lane: Lane, { quietly }: Telemetry): Lane {
   return {
-    call: (text, params) => quietly(() => lane.call(text, params)),
+    call: (text, params, wanted) => quietly(() => lane.call(text, params, wanted)),
     close: () => lane.close(),
   };
 }

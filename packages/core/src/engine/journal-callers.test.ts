@@ -13,12 +13,19 @@ interface Flight {
   crash(code: string): Promise<void>;
   /** There was no connection for it. */
   stay(): Promise<void>;
+  /** Whether it would be sent if it had a connection only now. */
+  wanted(): boolean;
 }
 
 const { flights } = vi.hoisted(() => ({ flights: [] as Flight[] }));
 vi.mock('../store/held-rows.ts', () => ({ heldRows: () => Promise.resolve(new Set()) }));
 vi.mock('../store/flush.ts', () => ({
-  flush: (_lane: Lane, _executor: number, batch: readonly Operation[]) =>
+  flush: (
+    _lane: Lane,
+    _executor: number,
+    batch: readonly Operation[],
+    { wanted }: { wanted: () => boolean },
+  ) =>
     new Promise<FlushResult>((resolve, reject) => {
       const fail = (error: Error) => {
         reject(error);
@@ -32,6 +39,7 @@ vi.mock('../store/flush.ts', () => ({
         },
         crash: (code) => fail(Object.assign(new Error(code), { code })),
         stay: () => fail(new NotSentError('There is no connection')),
+        wanted,
       });
     }),
 }));
@@ -44,12 +52,14 @@ const turn = () => pass(0);
 
 let journal: Journal;
 let log: string[];
+let availability: boolean[];
 
 beforeEach(() => {
   vi.useFakeTimers();
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   flights.length = 0;
   log = [];
+  availability = [];
   const lane = (): Lane => ({ call: () => Promise.resolve([]), close: () => Promise.resolve() });
   journal = createJournal({
     lanes: [lane(), lane()],
@@ -58,7 +68,7 @@ beforeEach(() => {
     executor: () => 1,
     events: createEmitter(),
     onAftermath: () => {},
-    onAvailability: () => {},
+    onAvailability: (available) => availability.push(available),
   });
 });
 
@@ -157,6 +167,43 @@ test('whose operation was sent once are told once, and it is sent until its fate
   expect(journal.starting()).toEqual(['s']);
   await flight(4).land();
   expect(log).toEqual(['start told DatabaseUnavailableError', 'start written']);
+});
+
+test('are told, and what had no connection until then is not sent when there is one', async () => {
+  add('a', of('a'));
+  add('start', start('s'));
+  await turn();
+  await flight(0).stay();
+  await pass(10);
+  expect(flight(1).wanted()).toBe(true);
+  await pass(3100);
+  expect(flight(1).wanted()).toBe(false);
+  await flight(1).stay();
+  await pass(2000);
+  expect([flight(2).names, flight(2).wanted()]).toEqual([['a'], true]);
+});
+
+test('are all that a flush had: that the database is back is told with the next one', async () => {
+  add('start', start('s'));
+  await turn();
+  await flight(0).stay();
+  await pass(3100);
+  await flight(1).stay();
+  await pass(2000);
+  expect([flights.length, availability]).toEqual([2, [false, false]]);
+  add('a', of('a'));
+  await turn();
+  await flight(2).land();
+  expect(availability).toEqual([false, false, true]);
+});
+
+test('whose rows somebody holds are told by a journal that closes', async () => {
+  add('start', start('s'));
+  await turn();
+  journal.close();
+  await flight(0).crash(LOCK_TIMEOUT);
+  await pass(300);
+  expect(log).toEqual(['start told DatabaseUnavailableError']);
 });
 
 test('of a journal that closes are told at once', async () => {

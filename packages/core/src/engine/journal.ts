@@ -79,6 +79,7 @@ export function createJournal(options: JournalOptions): Journal {
   const apart = new WeakSet<JournalOperation>();
   let apartInFlight = false;
   const starting = new Set<string>();
+  let isAway = false;
   /** Were sent, and may have been written. */
   const inUnknown = new WeakSet<JournalOperation>();
   const told = new WeakSet<JournalOperation>();
@@ -178,7 +179,6 @@ export function createJournal(options: JournalOptions): Journal {
     const inDoubt = (operation: JournalOperation): boolean => wasAside.has(operation);
     let batch = fresh.some(inDoubt) ? await withoutHeld(lane, fresh, inDoubt) : fresh;
     const watched = events.has('journal.flushing') || events.has('journal.flushed');
-    const entries = watched ? batch.map(describe) : [];
     let impatient = false;
     let failure: unknown;
     const patience = setTimeout(() => {
@@ -186,14 +186,17 @@ export function createJournal(options: JournalOptions): Journal {
       for (const operation of batch) tellCaller(operation, failure);
       if (failure !== undefined) dropRequests(failure);
     }, PATIENCE_MS);
+    // What has been told by the time there is a connection is not sent any more.
+    const wanted = (): boolean => !impatient || !batch.some(isDroppable);
     try {
       for (let attempt = 0; batch.length > 0 && !closed; attempt++) {
         let result: FlushResult;
         let sentAt = 0;
+        const entries = watched ? batch.map(describe) : [];
         try {
           if (watched) events.emit('journal.flushing', { operations: entries });
           sentAt = performance.now();
-          result = await flush(lane, options.executor(), batch, { careful: attempt > 0 });
+          result = await flush(lane, options.executor(), batch, { careful: attempt > 0, wanted });
         } catch (error) {
           const fault = classifyFault(error);
           if (fault === 'locked') {
@@ -226,10 +229,12 @@ export function createJournal(options: JournalOptions): Journal {
             setAside(batch[0] as JournalOperation);
             return;
           }
-          if (fault === 'connection') options.onAvailability(false, error);
           failure = error;
-          if (fault === 'connection' && !(error instanceof NotSentError))
-            for (const operation of batch) inUnknown.add(operation);
+          if (fault === 'connection') {
+            isAway = true;
+            options.onAvailability(false, error);
+            if (!(error instanceof NotSentError)) for (const operation of batch) inUnknown.add(operation);
+          }
           const pause = Math.min(MAX_PAUSE_MS, 10 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random());
           await new Promise((resolve) => setTimeout(resolve, pause));
           if (impatient) {
@@ -244,7 +249,8 @@ export function createJournal(options: JournalOptions): Journal {
             operations: batch.length,
             durationMs: performance.now() - sentAt,
           });
-        if (attempt > 0) options.onAvailability(true);
+        if (isAway) options.onAvailability(true);
+        isAway = false;
         answer(batch, result);
         return;
       }
@@ -259,9 +265,13 @@ export function createJournal(options: JournalOptions): Journal {
   };
 
   const withoutRequests = (operations: readonly JournalOperation[], error: unknown): JournalOperation[] =>
-    operations.filter(
-      (operation) => !(tellCaller(operation, error) && !inUnknown.has(operation) && forgetStart(operation)),
-    );
+    operations.filter((operation) => {
+      tellCaller(operation, error);
+      return !(isDroppable(operation) && forgetStart(operation));
+    });
+
+  const isDroppable = (operation: JournalOperation): boolean =>
+    operation.giveUp !== undefined && !inUnknown.has(operation);
 
   /** True, for use in conditions. */
   const forgetStart = (operation: JournalOperation): true => {
@@ -313,6 +323,7 @@ export function createJournal(options: JournalOptions): Journal {
       for (const [key, list] of aside) if (list === waiting) aside.delete(key);
       for (const each of waiting) hold(each, -1);
       queue = waiting.concat(queue);
+      if (closed) for (const each of waiting) tellCaller(each, undefined);
       schedule();
       settled();
     }, LOCK_PAUSE_MS);
@@ -334,12 +345,11 @@ export function createJournal(options: JournalOptions): Journal {
     hold(operation, 1);
   };
 
-  /** True if it was a request: its caller knows now. */
-  const tellCaller = (operation: JournalOperation, error: unknown): boolean => {
-    if (operation.giveUp === undefined) return false;
-    if (!told.has(operation)) operation.giveUp(unavailable(error));
+  /** If it is a request. */
+  const tellCaller = (operation: JournalOperation, error: unknown): void => {
+    if (told.has(operation)) return;
     told.add(operation);
-    return true;
+    operation.giveUp?.(unavailable(error));
   };
 
   return {

@@ -1,6 +1,7 @@
 // Owns a Pawl instance's dealings with its idempotency records: batches, deadlines, heartbeats, and what becomes of
 // an answer that arrives too late. One ledger per instance, however many apps use it.
 // Never sees a request or a response.
+import { randomInt } from 'node:crypto';
 import { internals } from '../app/internals.ts';
 import type { Pawl } from '../app/pawl.ts';
 import { newID } from '../codec/index.ts';
@@ -38,6 +39,8 @@ const ABANDONED_MS = 30 * 24 * 60 * 60_000;
 /** Past this a batch is held up by something, or the database is far away. With 50 clients a fifth more a second than 0. */
 const PATIENCE_MS = 20;
 const SEEN_KEYS = 10_000; // a megabyte
+/** So many that no life of a key gets the number of another one; and whole numbers of JavaScript. */
+const GENERATIONS = 2 ** 47;
 const CLAIM_BATCH = 64;
 const SETTLE_BATCH = 16; // records carry bodies
 
@@ -205,7 +208,7 @@ function createLedger({ requests, ongoing, events, onError }: LedgerOptions): Le
       if (seen.has(id)) return undefined;
       if (seen.size >= SEEN_KEYS) seen.clear();
       seen.add(id);
-      const claim = { id, fingerprint, owner: newID(), generation: Date.now() };
+      const claim = { id, fingerprint, owner: newID(), generation: randomInt(GENERATIONS) };
       // The journal gives up a little later, and drops what it never sent.
       if (!(await within(CLAIM_DEADLINE_MS, start(claim), () => undefined))) return undefined;
       told('new');

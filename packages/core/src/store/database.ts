@@ -20,7 +20,8 @@ export interface Queryable {
  * one after another. Text results: every value comes as a string or null, in the order of the columns.
  */
 export interface Lane {
-  call(text: string, params: readonly unknown[]): Promise<TextRow[]>;
+  /** `wanted` is asked when a call that had to wait for a connection has one; if not, it fails with `NotSentError`. */
+  call(text: string, params: readonly unknown[], wanted?: () => boolean): Promise<TextRow[]>;
   close(): Promise<void>;
 }
 

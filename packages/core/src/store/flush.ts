@@ -64,15 +64,18 @@ type Columns = Partial<Record<Group, Cell[][]>>;
 export interface FlushOptions {
   /** A rerun, or one that met a row that it did not expect: looks for conflicts everywhere. */
   careful?: boolean;
+  /** Asked if the flush had to wait for a connection. */
+  wanted?: () => boolean;
 }
 
 /** Sends operations in one transaction of their own. */
 export async function flush(
-  lane: Lane,
+  { call, close }: Lane,
   executor: number,
   operations: readonly Operation[],
   options: FlushOptions = {},
 ): Promise<FlushResult> {
+  const lane: Lane = { call: (text, params) => call(text, params, options.wanted), close };
   const careful = options.careful === true || operations.some(needsCare);
   if (!careful && operations.length === 1) {
     const one = await flushOne(lane, executor, operations[0] as Operation);

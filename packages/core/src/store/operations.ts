@@ -63,7 +63,7 @@ export interface ClaimPart {
   fingerprint: string;
   /** Made by the claim. */
   owner: string;
-  /** Names this life of the key: milliseconds, by this process's clock. */
+  /** Names this life of the key. */
   generation: number;
 }
 

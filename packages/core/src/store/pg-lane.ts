@@ -22,6 +22,7 @@ const SILENCE_MS = 20_000;
 interface Call {
   text: string;
   params: readonly (string | null)[];
+  wanted: (() => boolean) | undefined;
   resolve: (rows: TextRow[]) => void;
   reject: (error: unknown) => void;
 }
@@ -57,7 +58,10 @@ export function createPgLane(options: PgLaneOptions): Lane {
     else {
       connecting ??= connect().finally(() => (connecting = undefined));
       connecting.then(
-        (live) => send(live, call),
+        (live) => {
+          if (call.wanted?.() === false) failed(undefined, call, new NotSentError('It came too late.'));
+          else send(live, call);
+        },
         (error: unknown) => failed(undefined, call, notSent(error)),
       );
     }
@@ -122,9 +126,9 @@ export function createPgLane(options: PgLaneOptions): Lane {
   };
 
   return {
-    call: (text, params) =>
+    call: (text, params, wanted) =>
       new Promise((resolve, reject) => {
-        waiting.push({ text, params: params as (string | null)[], resolve, reject });
+        waiting.push({ text, params: params as (string | null)[], wanted, resolve, reject });
         if (!busy) next();
       }),
     close: async () => {
