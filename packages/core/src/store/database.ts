@@ -80,7 +80,7 @@ export class ConnectionLostError extends Error {
   override name = 'ConnectionLostError';
 }
 
-/** There was no connection to send it on, and it was not sent. Why is the cause. */
+/** There was no connection to send it on, and it was not sent. Says what the cause says, with its code. */
 export class NotSentError extends ConnectionLostError {
   override name = 'NotSentError';
 }

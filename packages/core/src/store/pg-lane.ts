@@ -3,7 +3,7 @@
 
 import type pg from 'pg';
 import { type Lane, NotSentError, type TextRow } from './database.ts';
-import { classifyFault } from './faults.ts';
+import { classifyFault, errorCode } from './faults.ts';
 import { destroyClient, endClient } from './pg-end.ts';
 import { asOneTransaction } from './pg-session.ts';
 
@@ -143,7 +143,8 @@ export function createPgLane(options: PgLaneOptions): Lane {
 
 function notSent(error: unknown): unknown {
   if (classifyFault(error) !== 'connection') return error;
-  return new NotSentError(`There is no connection: ${(error as Error).message}`, { cause: error });
+  const unsent = new NotSentError((error as Error).message, { cause: error });
+  return Object.assign(unsent, { code: errorCode(error) });
 }
 
 const RAW_TYPES = { getTypeParser: () => (value: unknown) => value } as unknown as pg.CustomTypesConfig;
