@@ -15,7 +15,7 @@ export const b2: Scenario = {
     { against: 'dbos', figure: 'perSecond', bound: { atLeast: 3.5 } },
   ],
   held:
-    'A lone step is one commit, as with the bare database, and 0.73 to 0.94 of its rate from round to round, 0.76 to 0.84 in the median of runs of one day. The rest is the function ' +
+    'A lone step is one commit, as with the bare database, and 0.70 to 0.94 of its rate from round to round, 0.70 to 0.84 in the median of a run. The rest is the function ' +
     "that locks the workflow's row and looks at its fence before it inserts (50 µs of the server), and the promises of the body (30 µs). What helped: " +
     'functions of their own for a lone start, step and end, without arrays; prepared statements. What did not: one statement that locks in a CTE, ' +
     'with and without a function around it (171 and 174 µs in place of 169, without the wait for the disk; a function that does nothing takes 126, the bare INSERT 132).',
