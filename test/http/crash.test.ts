@@ -1,6 +1,5 @@
 // A process is killed in the middle of a request; the client sends the request again to the next one.
 import { setTimeout as pause } from 'node:timers/promises';
-import type { CrashMoment } from '@pawl/core/testing';
 import { createDatabase, type TestDatabase } from '@pawl/test-support';
 import pg from 'pg';
 import request from 'supertest';
@@ -26,7 +25,7 @@ describe.each(['express5', 'koa3'])('when the process dies, %s', (framework) => 
     await database.drop();
   });
 
-  const startShop = (dies?: CrashMoment): Promise<Shop> => program.start(framework, database.url, dies);
+  const startShop = (): Promise<Shop> => program.start(framework, database.url);
   const count = async (what: string): Promise<number> => {
     const { rows } = await client.query<{ count: string }>('SELECT count(*) FROM work WHERE what = $1', [
       what,
@@ -76,30 +75,6 @@ describe.each(['express5', 'koa3'])('when the process dies, %s', (framework) => 
       expect(again.text).toBe(answer.text);
       expect(again.headers['idempotent-replayed']).toBe('true');
       await third.kill();
-    },
-  );
-
-  test.each<CrashMoment>(['before-commit', 'commit-unanswered', 'after-commit'])(
-    'its key and its workflow are both there or neither is: %s of both',
-    async (dies) => {
-      const charged = await count('charge');
-      const first = await startShop(dies);
-      await expect(post(first, '/orders', dies)).rejects.toThrow();
-      await first.kill();
-      const { rows } = await client.query(
-        `SELECT w.status FROM pawl.http_request r
-         FULL JOIN pawl.workflow w ON w.id = 'http-' || r.id || '-' || r.generation
-         WHERE r.state = 'running' OR w.status = 'PENDING'`,
-      );
-      const there = [{ status: 'PENDING' }];
-      if (dies === 'before-commit') expect(rows).toEqual([]);
-      else if (dies === 'after-commit') expect(rows).toEqual(there);
-      else expect([[], there]).toContainEqual(rows);
-
-      const second = await startShop();
-      const answer = await post(second, '/orders', dies).timeout(20_000);
-      expect([answer.status, await count('charge')]).toEqual([201, charged + 1]);
-      await second.kill();
     },
   );
 });

@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { CrashMoment } from '@pawl/core/testing';
 import { bundle, HOME } from '../processes-suite/bundle.ts';
 
 export interface Shop {
@@ -16,8 +15,7 @@ export interface Shop {
 
 export interface ShopProgram {
   /** Resolves when it listens. */
-  /** `dies`: when it starts its first workflow. */
-  start(framework: string, database: string, dies?: CrashMoment): Promise<Shop>;
+  start(framework: string, database: string): Promise<Shop>;
   killAll(): void;
 }
 
@@ -25,8 +23,8 @@ export async function shopProgram(file: 'shop.ts' | 'keyed-shop.ts'): Promise<Sh
   const text = await bundle(fileURLToPath(new URL(`processes/${file}`, import.meta.url)));
   const children = new Set<ChildProcess>();
   return {
-    async start(framework, database, dies = '' as CrashMoment) {
-      const child = spawn(process.execPath, ['--input-type=module', '-', framework, database, dies], {
+    async start(framework, database) {
+      const child = spawn(process.execPath, ['--input-type=module', '-', framework, database], {
         stdio: ['pipe', 'pipe', 'inherit'],
         cwd: HOME,
       });

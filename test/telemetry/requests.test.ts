@@ -3,7 +3,6 @@ import { ROOT_CONTEXT, SpanKind, SpanStatusCode, context, propagation, trace } f
 import { verify } from '@pawl/core/http';
 import request from 'supertest';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { requestID } from '../../packages/core/src/http/digest.ts';
 import { appUnderTest } from '../http/app-under-test.ts';
 import { frameworks } from '../http/frameworks.ts';
 import { startSdk } from './sdk.ts';
@@ -75,23 +74,6 @@ describe.each(frameworks)('requests on $name', (framework) => {
     sdk.reset();
     await app.post('/wrapped/7', key, { n: 2 }).expect(422);
     expect((await sdk.one('POST /wrapped/:id')).attributes['idempotency.outcome']).toBe('reused');
-  });
-
-  test('a replay that this process has not seen before is about no workflow of its own', async () => {
-    const flow = workflow();
-    app.serve((routes) => routes.endpoint('/orders', flow));
-    const [key, elsewhere] = [app.newKey(), app.newKey()];
-    await app.post('/orders', key, {}).expect(200);
-    // As another process would have left it.
-    const idOf = (of: string) => requestID({ scope: 'alice', method: 'POST', path: '/orders', key: of });
-    const moved = 'UPDATE pawl.http_request SET id = $2 WHERE id = $1 RETURNING id';
-    expect(await app.sql(moved, [idOf(key), idOf(elsewhere)])).toHaveLength(1);
-    sdk.reset();
-    await app.post('/orders', elsewhere, {}).expect(200);
-    const server = await sdk.one('POST /orders');
-    expect(server.attributes['idempotency.outcome']).toBe('replayed');
-    expect(server.attributes).not.toHaveProperty(['pawl.workflow.id']);
-    expect(sdk.spans()).toEqual([server]);
   });
 
   test('a span that is active is used, and told', async () => {

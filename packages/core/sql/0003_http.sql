@@ -6,8 +6,8 @@
 --   failed   the attempt ended without an answer worth keeping; the fingerprint stays
 --   attempt    counts the claims and is the fence: what an earlier claim wants to record is refused
 --   owner      made by the claiming request: a claim whose answer was lost recognizes itself
---   generation names this life of the key (drawn, or when it began, in ms); part of the derived workflow id, so that a
---              key that is new again after its retention does not meet the old workflow, even when this row was swept
+--   generation when this life of the key began (ms); part of the derived workflow id, so that a key that is new
+--              again after its retention does not meet the old workflow, even when this row was swept
 CREATE TABLE pawl.http_request (
   id            text COLLATE "C" PRIMARY KEY,
   state         text COLLATE "C" NOT NULL,
@@ -128,29 +128,6 @@ BEGIN
     END IF;
     RETURN NEXT v_out;
   END LOOP;
-END $$;
-
--- Claims of keys that are thought to be new, in one flush with the starts of their workflows: both are there or neither is.
--- 'taken' where somebody has the key: http_claim says what it stands for. One whose answer was lost knows its own row.
-CREATE FUNCTION pawl.flush_claims(
-  k_op int[], k_id text[], k_fingerprint text[], k_owner text[], k_generation float8[]
-) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-  v_now   timestamptz := pawl.clock();
-  v_count integer;
-BEGIN
-  INSERT INTO pawl.http_request (id, state, fingerprint, owner, generation, attempt, created_at)
-  SELECT u.id, 'running', u.fingerprint, u.owner, u.generation::bigint, 1, v_now
-  FROM unnest(k_id, k_fingerprint, k_owner, k_generation) u(id, fingerprint, owner, generation)
-  ORDER BY u.id COLLATE "C"
-  ON CONFLICT (id) DO NOTHING;
-  GET DIAGNOSTICS v_count = ROW_COUNT;
-  IF v_count < cardinality(k_op) THEN
-    RETURN QUERY
-    SELECT u.op, 'taken', NULL::text, NULL::text, NULL::text, NULL::float8
-    FROM unnest(k_op, k_id, k_owner) u(op, id, owner)
-    WHERE u.owner IS DISTINCT FROM (SELECT r.owner FROM pawl.http_request r WHERE r.id = u.id);
-  END IF;
 END $$;
 
 -- What a key stands for, without a claim; no row if for nothing. For requests that would be refused if it were new.

@@ -1,6 +1,6 @@
 -- One flush: all that the journal of a process has to write, in one transaction and one round trip.
 -- f: every fenced operation   n: starts   s: step records   e: events   m: messages
--- z: ends of workflows   w: waits   p: parks   h: hooks   q: starts that somebody claims   x: entries of streams   k: keys
+-- z: ends of workflows        w: waits    p: parks   h: hooks   q: starts that somebody claims   x: entries of streams
 -- Where every fenced operation is a completed step, s says the same as f, which is left out; its kind is NULL for 'step'.
 --
 -- Fast unless p_careful: no row that it inserts can be there, because ids are fresh and the workflows are locked,
@@ -43,8 +43,7 @@ CREATE FUNCTION pawl.flush(
   q_priority int[] DEFAULT '{}', q_partition text[] DEFAULT '{}', q_dedup text[] DEFAULT '{}',
   q_delay float8[] DEFAULT '{}', q_extra text[] DEFAULT '{}',
   x_op int[] DEFAULT '{}', x_wf text[] DEFAULT '{}', x_key text[] DEFAULT '{}', x_step int[] DEFAULT '{}',
-  x_value text[] DEFAULT '{}', x_closed boolean[] DEFAULT '{}', k_op int[] DEFAULT '{}', k_id text[] DEFAULT '{}',
-  k_fingerprint text[] DEFAULT '{}', k_owner text[] DEFAULT '{}', k_generation float8[] DEFAULT '{}'
+  x_value text[] DEFAULT '{}', x_closed boolean[] DEFAULT '{}'
 ) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -115,14 +114,6 @@ BEGIN
       RETURN NEXT v_result;
       p_careful := true;
       v_bad := v_bad || v_result.op;
-    END LOOP;
-  END IF;
-
-  IF k_op <> '{}' THEN
-    FOR v_result IN SELECT * FROM pawl.flush_claims(k_op, k_id, k_fingerprint, k_owner, k_generation) LOOP
-      RETURN NEXT v_result;
-      v_bad := v_bad || v_result.op;
-      p_careful := true;
     END LOOP;
   END IF;
 

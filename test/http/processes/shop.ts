@@ -1,14 +1,12 @@
-// A shop process that the crash suite kills: `node shop.ts FRAMEWORK DATABASE_URL [WHEN IT DIES OF A START]`. Says its port
-// on standard output.
+// A shop process that the crash suite kills: `node shop.ts FRAMEWORK DATABASE_URL`. Says its port on standard output.
 // What really happened is counted in the table `work`, outside of Pawl.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AddressInfo } from 'node:net';
 import { Pawl } from '@pawl/core';
-import { crashAt, type CrashMoment } from '@pawl/core/testing';
 import pg from 'pg';
 import { frameworks } from '../frameworks.ts';
 
-const [name, database, dies] = process.argv.slice(2);
+const [name, database] = process.argv.slice(2);
 const framework = frameworks.find((each) => each.name === name);
 if (framework === undefined || database === undefined)
   throw new Error('usage: shop.ts FRAMEWORK DATABASE_URL');
@@ -33,7 +31,6 @@ const checkout = pawl.registerWorkflow(
   { name: 'checkout' },
 );
 
-if (dies) crashAt(pawl, { when: dies as CrashMoment, kind: 'start' });
 await pawl.launch();
 const server = framework.serve(pawl, { scope: 'global' }, (app) => {
   app.endpoint('/orders', checkout, { reply: (value) => ({ status: 201, json: value }) });

@@ -7,13 +7,11 @@ import { type Scope, takeNextID } from '../engine/scope.ts';
 import {
   startChild,
   forAnybody,
-  startClaimed as writeClaimed,
   startFromOutside,
   startTogether,
   startWithin,
   type StartRequest,
 } from '../engine/starts.ts';
-import type { ClaimPart } from '../store/operations.ts';
 import { ConfigurationError, InStepError, NotRegisteredError, ValidationError } from '../errors/index.ts';
 import { encodeAttributes } from './attributes.ts';
 import { checkOptions } from './check-options.ts';
@@ -144,20 +142,6 @@ export async function startWorkflow<A extends unknown[], R>(
         : await startWithin(engine, clientOf(params.transaction), request, parent);
   }
   return createHandle<R>(core, workflowID);
-}
-
-/** For the request with that key; undefined, and nothing is written, if somebody has the key. Never in a workflow. */
-export async function startClaimed<A extends unknown[], R>(
-  core: PawlCore,
-  workflow: Workflow<A, R>,
-  { claim, workflowID }: { claim: ClaimPart; workflowID: string },
-  args: A,
-): Promise<WorkflowHandle<R> | undefined> {
-  const { engine } = core.running('startWorkflow');
-  const request = readRequest(core, workflow, { workflowID });
-  request.input = await encodeInput(core, request.registration, args);
-  const started = await writeClaimed(engine, { ...request, workflowID }, claim);
-  return started === undefined ? undefined : createHandle<R>(core, workflowID);
 }
 
 /** One of `startWorkflows`: a workflow, its arguments, and what `startWorkflow` takes. */

@@ -31,12 +31,7 @@ export function splitByNewRows<T extends Operation>(operations: readonly T[]): [
   const behind = new Set<string>();
   for (const operation of operations) {
     const keys = keysOf(operation);
-    if (
-      operation.start?.chosen ||
-      operation.claim ||
-      operation.message?.park ||
-      keys.some((key) => behind.has(key))
-    ) {
+    if (operation.start?.chosen || operation.message?.park || keys.some((key) => behind.has(key))) {
       for (const key of keys) behind.add(key);
       doubtful.push(operation);
     } else sure.push(operation);

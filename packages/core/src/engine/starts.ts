@@ -11,7 +11,7 @@ import {
 } from '../errors/index.ts';
 import type { Queryable } from '../store/database.ts';
 import { flushWithin } from '../store/flush.ts';
-import type { Answer, ClaimPart, QueuedPart, StartPart } from '../store/operations.ts';
+import type { Answer, QueuedPart, StartPart } from '../store/operations.ts';
 import type { StartEvent } from '../telemetry/events.ts';
 import { Activation } from './activation.ts';
 import type { EngineHost } from './host.ts';
@@ -135,28 +135,6 @@ function activate(
 /** A start from outside. Resolves once it is durable, or with what the policy says of the one that was there. */
 export function startFromOutside(host: EngineHost, request: StartRequest): Promise<string> {
   const start = startPart(request, request.workflowID ?? newID(), undefined);
-  return writeStart(host, request, start, undefined) as Promise<string>;
-}
-
-/**
- * The same with the key of the request that asks for it, in one write. The id comes of the key, so that nobody has it unless
- * somebody has the key: then nothing is written, and there is no id.
- */
-export function startClaimed(
-  host: EngineHost,
-  request: StartRequest & { workflowID: string },
-  claim: ClaimPart,
-): Promise<string | undefined> {
-  const start = { ...startPart(request, request.workflowID, undefined), chosen: false };
-  return writeStart(host, request, start, claim);
-}
-
-function writeStart(
-  host: EngineHost,
-  request: StartRequest,
-  start: StartPart,
-  claim: ClaimPart | undefined,
-): Promise<string | undefined> {
   const here = start.queued === undefined;
   const event = announce(host, start, undefined, here);
   return new Promise((resolve, reject) => {
@@ -166,11 +144,8 @@ function writeStart(
     };
     host.journal.add({
       start,
-      ...(claim && { claim }),
       giveUp: failed,
       settle: (answer) => {
-        // Nobody is told of a start: there was none.
-        if (answer?.outcome === 'taken') return resolve(undefined);
         try {
           if (answer !== undefined) judgeDuplicate(host, request, start, answer);
           announced(host, event, outcomeOf(answer));

@@ -2,8 +2,7 @@
 // Never runs anything itself: after a crash the workflow goes on elsewhere, and the next try joins it.
 import type { EventKey } from '../app/topics.ts';
 import type { WorkflowHandle } from '../app/handles.ts';
-import { internals } from '../app/internals.ts';
-import { startClaimed, type Workflow } from '../app/workflows.ts';
+import type { Workflow } from '../app/workflows.ts';
 import { newID } from '../codec/index.ts';
 import { ValidationError } from '../errors/index.ts';
 import type { HttpClaimOutcome } from '../store/http-requests.ts';
@@ -105,8 +104,6 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     }
     if (input.kind === 'refused') return (await earlierAnswer(exchange, request)) ?? input.reply;
 
-    const begun = await begin(exchange, request, input.value);
-    if (begun !== undefined) return begun;
     const outcome = await http.ledger.claim({
       ...request,
       leaseMs: null,
@@ -118,35 +115,6 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     if (known !== undefined) return known;
     const kind = outcome.kind === 'running' ? 'running' : 'new';
     return outcomeOf(exchange, { workflowID, claimed: { ...outcome, kind } }, input.value);
-  }
-
-  /** One write claims a key that is new and starts its workflow. undefined: it is not new, and nothing was written. */
-  async function begin(
-    exchange: Exchange<Req>,
-    request: Keyed,
-    input: A[0] | undefined,
-  ): Promise<Reply | undefined> {
-    let handle: WorkflowHandle<R> | undefined;
-    let claimed: (Claimed & { readonly kind: 'new' }) | undefined;
-    try {
-      claimed = await http.ledger.begin(request, async (claim) => {
-        const workflowID = derivedWorkflowID(claim.id, claim.generation);
-        const args = [input] as unknown as A;
-        handle = await startClaimed(internals(http.pawl).core, workflow, { claim, workflowID }, args);
-        return handle !== undefined;
-      });
-    } catch (error) {
-      if (error instanceof ValidationError)
-        return (await earlierAnswer(exchange, request)) ?? invalidInput(http, exchange, error.issues);
-      // It may have become durable: then the next try joins it.
-      const reply = http.unavailable(exchange, error, 'begun');
-      if (reply === undefined) throw error;
-      return reply;
-    }
-    if (claimed === undefined || handle === undefined) return undefined;
-    const { workflowID } = handle;
-    exchange.setIdempotency({ key: request.key, workflowID, attempt: claimed.attempt });
-    return answer(exchange, { workflowID, claimed }, handle);
   }
 
   /**
@@ -171,35 +139,26 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
   }
 
   async function outcomeOf(exchange: Exchange<Req>, current: Run, input: A[0] | undefined): Promise<Reply> {
-    const { workflowID } = current;
+    try {
+      return await run(exchange, current, input);
+    } catch (error) {
+      // The start may have become durable. With a key the next try joins it.
+      const reply = http.unavailable(exchange, error, current.claimed === undefined ? 'unknown' : 'begun');
+      if (reply === undefined) throw error;
+      return reply;
+    }
+  }
+
+  async function run(exchange: Exchange<Req>, current: Run, input: A[0] | undefined): Promise<Reply> {
+    const { workflowID, claimed } = current;
     let handle: WorkflowHandle<R>;
     try {
       handle = await http.pawl.startWorkflow(workflow, { workflowID })(...([input] as unknown as A));
     } catch (error) {
       // The claim stays as it is: whether the start became durable is not always known, and the next try joins it.
       if (error instanceof ValidationError) return invalidInput(http, exchange, error.issues);
-      return unavailable(exchange, current, error);
+      throw error;
     }
-    return answer(exchange, current, handle);
-  }
-
-  function unavailable(exchange: Exchange<Req>, { claimed }: Run, error: unknown): Reply {
-    // With a key the next try joins it.
-    const reply = http.unavailable(exchange, error, claimed === undefined ? 'unknown' : 'begun');
-    if (reply === undefined) throw error;
-    return reply;
-  }
-
-  async function answer(exchange: Exchange<Req>, current: Run, handle: WorkflowHandle<R>): Promise<Reply> {
-    try {
-      return await awaited(exchange, current, handle);
-    } catch (error) {
-      return unavailable(exchange, current, error);
-    }
-  }
-
-  async function awaited(exchange: Exchange<Req>, current: Run, handle: WorkflowHandle<R>): Promise<Reply> {
-    const { claimed } = current;
     const prefer =
       options.prefer === false ? undefined : parsePrefer(headerValues(exchange.incoming, 'prefer'));
     if (prefer?.respondAsync === true && prefer.wait === undefined)

@@ -1,7 +1,6 @@
 // Owns a Pawl instance's dealings with its idempotency records: batches, deadlines, heartbeats, and what becomes of
 // an answer that arrives too late. One ledger per instance, however many apps use it.
 // Never sees a request or a response.
-import { randomInt } from 'node:crypto';
 import { internals } from '../app/internals.ts';
 import type { Pawl } from '../app/pawl.ts';
 import { newID } from '../codec/index.ts';
@@ -15,7 +14,6 @@ import {
   type HttpSettleOutcome,
   httpRequests,
 } from '../store/http-requests.ts';
-import type { ClaimPart } from '../store/operations.ts';
 import type { Emitter } from '../telemetry/events.ts';
 import { type Answer, storedHeaders } from './answer.ts';
 import { coalesce } from '../app/coalesce.ts';
@@ -38,9 +36,6 @@ const SWEEPS_FOR_ABANDONED = 60;
 const ABANDONED_MS = 30 * 24 * 60 * 60_000;
 /** Past this a batch is held up by something, or the database is far away. With 50 clients a fifth more a second than 0. */
 const PATIENCE_MS = 20;
-const SEEN_KEYS = 10_000; // a megabyte
-/** So many that no life of a key gets the number of another one; and whole numbers of JavaScript. */
-const GENERATIONS = 2 ** 47;
 const CLAIM_BATCH = 64;
 const SETTLE_BATCH = 16; // records carry bodies
 
@@ -79,15 +74,6 @@ export interface Ledger {
     leaseMs: number | null;
     retentionMs: number;
   }): Promise<HttpClaimOutcome & Claimed>;
-  /**
-   * Claims a key that is new, in one write with what `start` makes of the claim, which says whether that was written. For
-   * claims without a lease. undefined, and nothing is written, where it is not: `claim` says what the key stands for.
-   * @throws DatabaseUnavailableError within three seconds; then it may be written all the same
-   */
-  begin(
-    request: { id: string; fingerprint: string },
-    start: (claim: ClaimPart) => Promise<boolean>,
-  ): Promise<(Claimed & { readonly kind: 'new' }) | undefined>;
   settle(claimed: Claimed, ending: Ending, retentionMs: number): Promise<HttpSettleOutcome>;
   /**
    * What a key stands for, without claiming it; undefined if for nothing.
@@ -147,8 +133,6 @@ function createLedger({ requests, ongoing, events, onError }: LedgerOptions): Le
       mayBeOneItem,
     },
   );
-  /** Of the last keys that came here: most that come again do so soon, and need not be tried as new ones. */
-  const seen = new Set<string>();
   const keeper = leaseKeeper((leases) => ongoing().renew(leases), onError);
   const waiting = waitingRequests();
   let sweptAt = 0;
@@ -162,11 +146,6 @@ function createLedger({ requests, ongoing, events, onError }: LedgerOptions): Le
     requests()
       .sweep(SWEEP_LIMIT, abandoned)
       .catch(() => undefined);
-  }
-
-  function told(kind: HttpClaimOutcome['kind']): void {
-    sweepNowAndThen();
-    if (events.has('request.keyed')) events.emit('request.keyed', { outcome: OUTCOMES[kind] });
   }
 
   async function settleLate(settlement: HttpSettlement): Promise<void> {
@@ -200,19 +179,9 @@ function createLedger({ requests, ongoing, events, onError }: LedgerOptions): Le
           .catch(() => undefined);
       });
       if (isOurs(outcome) && leaseMs !== null) keeper.hold({ id, owner, leaseMs });
-      told(outcome.kind);
+      sweepNowAndThen();
+      if (events.has('request.keyed')) events.emit('request.keyed', { outcome: OUTCOMES[outcome.kind] });
       return { ...outcome, id, owner };
-    },
-
-    async begin({ id, fingerprint }, start) {
-      if (seen.has(id)) return undefined;
-      if (seen.size >= SEEN_KEYS) seen.clear();
-      seen.add(id);
-      const claim = { id, fingerprint, owner: newID(), generation: randomInt(GENERATIONS) };
-      // The journal gives up a little later, and drops what it never sent.
-      if (!(await within(CLAIM_DEADLINE_MS, start(claim), () => undefined))) return undefined;
-      told('new');
-      return { kind: 'new', id, owner: claim.owner, generation: claim.generation, attempt: 1 };
     },
 
     async settle(claimed, ending, retentionMs) {

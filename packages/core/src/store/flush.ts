@@ -50,7 +50,6 @@ const GROUPS = {
     'extra t',
   ],
   x: ['op i', 'wf t', 'key t', 'step i', 'value t', 'closed b'],
-  k: ['op i', 'id t', 'fingerprint t', 'owner t', 'generation d'],
 } as const;
 /** Their columns may be shorter than that of the operations. */
 const FILLED = new Set<Group>(['s', 'n', 'm', 'q']);
@@ -146,9 +145,7 @@ function encode(
   const others: string[] = [];
   const isToldBySteps = operations.every(isToldByStep);
   for (let op = 0; op < operations.length; op++) {
-    const operation = operations[op] as Operation;
-    const { fenced, start, claim, step, event, entry, message, hook, end, wait, park } = operation;
-    if (claim) put(columns, 'k', [op, claim.id, claim.fingerprint, claim.owner, claim.generation]);
+    const { fenced, start, step, event, entry, message, hook, end, wait, park } = operations[op] as Operation;
     if (start) {
       // Nobody else has an id that was made for a place in a queue: there is nothing to lock, or what a first try wrote.
       if (careful && (start.chosen || start.queued === undefined)) others.push(start.workflowID);

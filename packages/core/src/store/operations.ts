@@ -13,7 +13,6 @@ export interface Answer {
     | 'deleted' // fenced writes
     | 'exists'
     | 'started' // starts
-    | 'taken' // keys of requests
     | 'unknown-queue'
     | 'no-partition'
     | 'not-partitioned'
@@ -55,16 +54,6 @@ export interface StartPart {
   queued?: QueuedPart;
   /** Kept with the row for those who claim it. */
   trace?: string | undefined;
-}
-
-/** The key of a request, claimed by the write that starts its workflow (sql/0003_http.sql). */
-export interface ClaimPart {
-  id: string;
-  fingerprint: string;
-  /** Made by the claim. */
-  owner: string;
-  /** Names this life of the key. */
-  generation: number;
 }
 
 /** All null: it is claimed at once. */
@@ -162,8 +151,6 @@ export interface WaitPart {
 export interface Operation {
   fenced?: Fenced;
   start?: StartPart;
-  /** Goes with `start`: both are written, or neither is. */
-  claim?: ClaimPart;
   step?: StepPart;
   event?: EventPart;
   entry?: EntryPart;

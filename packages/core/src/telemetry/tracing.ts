@@ -28,8 +28,6 @@ interface OpenRun {
 interface OpenStart {
   readonly span: Span;
   readonly run: Span | undefined;
-  /** Of the request that starts it. */
-  readonly server: Span | undefined;
 }
 
 export function subscribeTracing(api: OpenTelemetryApi, events: Emitter): (() => void)[] {
@@ -92,6 +90,7 @@ export function subscribeTracing(api: OpenTelemetryApi, events: Emitter): (() =>
   return [
     events.on('workflow.starting', (event) => {
       const { workflowName: name, workflowID } = event;
+      tellServer(event.parent, workflowID);
       const { parent, links } = around(event.parent);
       const attributes = { ...workflow(name, workflowID), ...messaging('create', 'start', name) };
       const span = tracer.startSpan(`start ${name}`, { kind: SpanKind.PRODUCER, links, attributes }, parent);
@@ -101,14 +100,12 @@ export function subscribeTracing(api: OpenTelemetryApi, events: Emitter): (() =>
       const run = event.here
         ? startRun(name, workflowID, trace.setSpanContext(ROOT_CONTEXT, origin))
         : undefined;
-      const server = event.parent === undefined ? serverSpanOf(api, context.active()) : undefined;
-      starts.set(event, { span, run, server });
+      starts.set(event, { span, run });
       event.trace = encodeTrace({ origin, run: run?.spanContext(), deaths: 0 });
     }),
     events.on('workflow.started', (event) => {
       const open = starts.get(event);
       if (open === undefined) return;
-      open.server?.setAttribute('pawl.workflow.id', event.workflowID);
       open.span.setAttribute('pawl.outcome', event.outcome ?? 'failed');
       end(open.span, event.error);
     }),
