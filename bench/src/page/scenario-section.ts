@@ -84,10 +84,14 @@ function missedSection(
   if (texts.size === 0) return [];
   return [
     '### What holds those that are missed',
-    paragraph(
-      'The profiles are of further turns on a server that keeps account of every statement, those inside functions too; the mean ' +
-        'time of a call is what passes from its beginning to its end, without the commit after it. What takes less than a fiftieth is left out.',
-    ),
+    ...(missed.some(({ id }) => profiles.has(id))
+      ? [
+          paragraph(
+            'The profiles are of further turns on a server that keeps account of every statement, those inside functions too; the mean ' +
+              'time of a call is what passes from its beginning to its end, without the commit after it. What takes less than a fiftieth is left out.',
+          ),
+        ]
+      : []),
     ...[...texts].flatMap(([text, ids]) => [
       paragraph(`**${ids.join(', ')}.** ${text}`),
       ...ids.flatMap((id) => profiles.get(id) ?? []).map(profileTable),
