@@ -10,7 +10,7 @@ type Named = JournalOperation & { label: string };
 interface Flight {
   names: string[];
   land(): Promise<void>;
-  crash(code: string): Promise<void>;
+  crash(code: string, severity?: string): Promise<void>;
   /** There was no connection for it. */
   stay(): Promise<void>;
   /** Whether it would be sent if it had a connection only now. */
@@ -37,7 +37,7 @@ vi.mock('../store/flush.ts', () => ({
           resolve({ answers: [], fired: false, ready: false, hints: [] });
           return turn();
         },
-        crash: (code) => fail(Object.assign(new Error(code), { code })),
+        crash: (code, severity) => fail(Object.assign(new Error(code), { code, severity })),
         stay: () => fail(new NotSentError('There is no connection')),
         wanted,
       });
@@ -80,6 +80,7 @@ afterEach(() => {
 
 const CONNECTION_LOST = '08006';
 const LOCK_TIMEOUT = '55P03';
+const DISK_FULL = '53100';
 
 /** Adds an operation; what comes of it goes to the log. */
 function add(label: string, { request, ...operation }: Operation & { request?: boolean }): void {
@@ -167,6 +168,53 @@ test('whose operation was sent once are told once, and it is sent until its fate
   expect(journal.starting()).toEqual(['s']);
   await flight(4).land();
   expect(log).toEqual(['start told DatabaseUnavailableError', 'start written']);
+});
+
+test('whose operation the server says that it has undone are told, and it is dropped', async () => {
+  add('start', start('s'));
+  add('a', of('a'));
+  await turn();
+  await flight(0).crash(DISK_FULL, 'ERROR');
+  await pass(3100);
+  await flight(1).crash(DISK_FULL, 'ERROR');
+  await pass(2000);
+  expect(journal.starting()).toEqual([]);
+  await flight(2).land();
+  expect([flight(2).names, log]).toEqual([['a'], ['start told DatabaseUnavailableError', 'a written']]);
+});
+
+test('behind flushes that get no answer are told as soon as others, and dropped; running workflows wait', async () => {
+  add('a', of('a'));
+  await turn();
+  add('b', of('b'));
+  await turn();
+  await pass(2000);
+  add('c', of('c'));
+  add('queued', start('s'));
+  await pass(2500);
+  expect(log).toEqual([]);
+  add('late', start('t'));
+  await pass(1000);
+  expect([log, journal.starting()]).toEqual([['queued told DatabaseUnavailableError'], ['t']]);
+  await flight(0).land();
+  await flight(1).land();
+  expect(flight(2).names).toEqual(['c', 'late']);
+});
+
+test('behind one lane without an answer wait for the other one', async () => {
+  add('a', of('a'));
+  await turn();
+  add('b', of('b'));
+  await turn();
+  add('a2', { ...of('a'), request: true });
+  await pass(2000);
+  await flight(1).land();
+  add('c', of('c'));
+  await pass(2900);
+  expect(log).toEqual(['b written']);
+  await flight(2).land();
+  await flight(0).land();
+  expect(flights.at(-1)?.names).toEqual(['a2']);
 });
 
 test('are told, and what had no connection until then is not sent when there is one', async () => {

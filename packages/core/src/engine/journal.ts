@@ -9,8 +9,8 @@
 //                  └ refused: halves; the one bad operation fails alone
 
 import { DatabaseUnavailableError } from '../errors/index.ts';
-import { type Lane, NotSentError } from '../store/database.ts';
-import { classifyFault } from '../store/faults.ts';
+import type { Lane } from '../store/database.ts';
+import { classifyFault, mayBeWritten } from '../store/faults.ts';
 import { flush } from '../store/flush.ts';
 import { heldRows } from '../store/held-rows.ts';
 import type { Aftermath, Answer, FlushResult, Operation } from '../store/operations.ts';
@@ -29,6 +29,8 @@ export interface JournalOperation extends Operation {
    * was sent by then may have been written, so it is sent again until that is known: a start that is durable must run.
    */
   giveUp?(error: DatabaseUnavailableError): void;
+  /** Of a request, by the journal. */
+  addedAt?: number;
 }
 
 export interface Journal {
@@ -63,7 +65,7 @@ const SHARED_FROM = 20;
 const MAX_CHARACTERS = 4_000_000;
 const PATIENCE_MS = 3000;
 const MAX_PAUSE_MS = 2000;
-const LOCK_PAUSE_MS = 250;
+const LOOK_AGAIN_MS = 250;
 
 export function createJournal(options: JournalOptions): Journal {
   const { lanes, events } = options;
@@ -83,6 +85,8 @@ export function createJournal(options: JournalOptions): Journal {
   /** Were sent, and may have been written. */
   const inUnknown = new WeakSet<JournalOperation>();
   const told = new WeakSet<JournalOperation>();
+  /** Those with a flush that takes longer than a request waits. */
+  const silent = new Set<Lane>();
   const waiters: (() => void)[] = [];
 
   const schedule = (): void => {
@@ -185,6 +189,8 @@ export function createJournal(options: JournalOptions): Journal {
       impatient = true;
       for (const operation of batch) tellCaller(operation, failure);
       if (failure !== undefined) dropRequests(failure);
+      silent.add(lane);
+      lookAtSilence();
     }, PATIENCE_MS);
     // What has been told by the time there is a connection is not sent any more.
     const wanted = (): boolean => !impatient || !batch.some(isDroppable);
@@ -233,7 +239,7 @@ export function createJournal(options: JournalOptions): Journal {
           if (fault === 'connection') {
             isAway = true;
             options.onAvailability(false, error);
-            if (!(error instanceof NotSentError)) for (const operation of batch) inUnknown.add(operation);
+            if (mayBeWritten(error)) for (const operation of batch) inUnknown.add(operation);
           }
           const pause = Math.min(MAX_PAUSE_MS, 10 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random());
           await new Promise((resolve) => setTimeout(resolve, pause));
@@ -256,16 +262,29 @@ export function createJournal(options: JournalOptions): Journal {
       }
     } finally {
       clearTimeout(patience);
+      silent.delete(lane);
     }
   };
 
-  /** What was never sent need not be: its caller is told, and it is dropped. */
-  const dropRequests = (error: unknown): void => {
-    queue = withoutRequests(queue, error);
+  /** Behind a server that says nothing at all requests wait no longer than in front of it. */
+  const lookAtSilence = (): void => {
+    if (silent.size < lanes.length || closed) return;
+    dropRequests(undefined, performance.now() - PATIENCE_MS);
+    setTimeout(lookAtSilence, LOOK_AGAIN_MS).unref();
   };
 
-  const withoutRequests = (operations: readonly JournalOperation[], error: unknown): JournalOperation[] =>
+  /** What was never sent need not be: its caller is told, and it is dropped. */
+  const dropRequests = (error: unknown, addedBefore = Infinity): void => {
+    queue = withoutRequests(queue, error, addedBefore);
+  };
+
+  const withoutRequests = (
+    operations: readonly JournalOperation[],
+    error: unknown,
+    addedBefore = Infinity,
+  ): JournalOperation[] =>
     operations.filter((operation) => {
+      if ((operation.addedAt ?? 0) > addedBefore) return true;
       tellCaller(operation, error);
       return !(isDroppable(operation) && forgetStart(operation));
     });
@@ -326,7 +345,7 @@ export function createJournal(options: JournalOptions): Journal {
       if (closed) for (const each of waiting) tellCaller(each, undefined);
       schedule();
       settled();
-    }, LOCK_PAUSE_MS);
+    }, LOOK_AGAIN_MS);
   };
 
   const joinAside = (operation: JournalOperation): boolean => {
@@ -356,6 +375,7 @@ export function createJournal(options: JournalOptions): Journal {
     add: (operation) => {
       if (closed) return;
       if (operation.start !== undefined) starting.add(operation.start.workflowID);
+      if (operation.giveUp !== undefined) operation.addedAt = performance.now();
       queue.push(operation);
       schedule();
     },

@@ -1,7 +1,7 @@
 // What a database error means for the one who asked: try again, set aside, or give up. Judges by SQLSTATE and by
 // the error codes of sockets; never by message texts, except those of drivers that have nothing else.
 
-import { CommitUnknownError, ConnectionLostError } from './database.ts';
+import { CommitUnknownError, ConnectionLostError, NotSentError } from './database.ts';
 
 export type Fault = 'connection' | 'conflict' | 'locked' | 'refused';
 
@@ -54,6 +54,14 @@ export function classifyFault(error: unknown): Fault {
   )
     ? 'connection'
     : 'refused';
+}
+
+/**
+ * Of a failed call: it may have been written, unless it was never sent or the server says that it has undone it (in English;
+ * its other languages count as unknown).
+ */
+export function mayBeWritten(error: unknown): boolean {
+  return !(error instanceof NotSentError) && (error as { severity?: unknown }).severity !== 'ERROR';
 }
 
 /**
