@@ -155,6 +155,17 @@ const calls: [string, () => { before?: string; call: string; answers?: number }]
   ],
   ['50 ends', () => ({ call: `SELECT * FROM pawl.flush(99, false, NULL, ${ends})`, answers: 0 })],
   [
+    '50 ends with answers to requests',
+    () => ({
+      before: `INSERT INTO pawl.http_request (id, state, fingerprint, owner, generation, attempt, created_at)
+        SELECT 'r' || n, 'running', 'f', 'o', 1, 1, now() FROM generate_series(1, 5000) n`,
+      call: `SELECT * FROM pawl.flush(99, false, NULL, ${ends}, k_op => ${fifty('n')}, k_id => ${fifty(`'r' || n`)},
+        k_owner => ${fifty(`'o'::text`)}, k_generation => ${fifty('1')}, k_attempt => ${fifty('1')}, k_retention => ${fifty('1')},
+        k_status => ${fifty('200')}, k_headers => ${fifty('NULL::text')}, k_body => ${fifty(`''::text`)})`,
+      answers: 0,
+    }),
+  ],
+  [
     '50 ends that are refused',
     () => ({
       call: `SELECT * FROM pawl.flush(99, false, NULL, ${ends.replace(fifty(fence), fifty('-1'))})`,

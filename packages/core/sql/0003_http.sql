@@ -239,6 +239,36 @@ BEGIN
   END LOOP;
 END $$;
 
+-- Answers that are recorded by the flush that ends their workflows: both are there or neither is. 'unrecorded' where the
+-- claim is not as it was; a try before this one may have recorded it (http_settle says what stands). In the order of the
+-- ids, after all workflows: nothing that holds one of these rows waits for a workflow.
+CREATE FUNCTION pawl.flush_answers(
+  p_now timestamptz, k_op int[], k_id text[], k_owner text[], k_generation float8[], k_attempt int[], k_retention float8[],
+  k_status int[], k_headers text[], k_body text[]
+) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_recorded integer[];
+BEGIN
+  WITH recorded AS (
+    UPDATE pawl.http_request r
+    SET state = 'done', completed_at = p_now, expires_at = p_now + u.retention * interval '1 millisecond',
+      status = u.status, headers = u.headers, body = decode(u.body, 'hex')
+    FROM (
+      SELECT * FROM unnest(k_op, k_id, k_owner, k_generation, k_attempt, k_retention, k_status, k_headers, k_body)
+        t(op, id, owner, generation, attempt, retention, status, headers, body)
+      ORDER BY t.id COLLATE "C"
+    ) u
+    WHERE r.id = ANY (ARRAY[u.id]) AND coalesce(r.state, '') = 'running' AND r.owner = u.owner AND r.attempt = u.attempt
+      AND r.generation = u.generation
+    RETURNING u.op
+  ) SELECT array_agg(s.op) INTO v_recorded FROM recorded s;
+  IF cardinality(v_recorded) = cardinality(k_op) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY SELECT u.op, 'unrecorded', NULL::text, NULL::text, NULL::text, NULL::float8
+  FROM unnest(k_op) u(op) WHERE u.op <> ALL (coalesce(v_recorded, '{}'));
+END $$;
+
 -- Deletes what has outlived its retention, some rows at a time; and, if asked to (p_abandoned, ms), what runs no more and
 -- nobody has asked for since: its process died, or its workflow ended after the client had been told to look elsewhere.
 CREATE FUNCTION pawl.http_sweep(p_limit integer, p_abandoned float8) RETURNS integer LANGUAGE plpgsql VOLATILE

@@ -1,6 +1,7 @@
 -- One flush: all that the journal of a process has to write, in one transaction and one round trip.
 -- f: every fenced operation   n: starts   s: step records   e: events   m: messages
 -- z: ends of workflows        w: waits    p: parks   h: hooks   q: starts that somebody claims   x: entries of streams
+-- k: answers to requests, recorded with the ends of their workflows
 -- Where every fenced operation is a completed step, s says the same as f, which is left out; its kind is NULL for 'step'.
 --
 -- Fast unless p_careful: no row that it inserts can be there, because ids are fresh and the workflows are locked,
@@ -43,7 +44,10 @@ CREATE FUNCTION pawl.flush(
   q_priority int[] DEFAULT '{}', q_partition text[] DEFAULT '{}', q_dedup text[] DEFAULT '{}',
   q_delay float8[] DEFAULT '{}', q_extra text[] DEFAULT '{}',
   x_op int[] DEFAULT '{}', x_wf text[] DEFAULT '{}', x_key text[] DEFAULT '{}', x_step int[] DEFAULT '{}',
-  x_value text[] DEFAULT '{}', x_closed boolean[] DEFAULT '{}'
+  x_value text[] DEFAULT '{}', x_closed boolean[] DEFAULT '{}',
+  k_op int[] DEFAULT '{}', k_id text[] DEFAULT '{}', k_owner text[] DEFAULT '{}', k_generation float8[] DEFAULT '{}',
+  k_attempt int[] DEFAULT '{}', k_retention float8[] DEFAULT '{}', k_status int[] DEFAULT '{}',
+  k_headers text[] DEFAULT '{}', k_body text[] DEFAULT '{}'
 ) RETURNS SETOF pawl.flush_result LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -228,8 +232,12 @@ BEGIN
       RETURNING w.watched
     ) SELECT count(*), coalesce(v_watched, false) OR coalesce(bool_or(e.watched), false) INTO v_count, v_watched FROM ended e;
     IF v_count < cardinality(z_op) THEN
+      RETURN QUERY SELECT u.op, 'unrecorded', NULL::text, NULL::text, NULL::text, NULL::float8 FROM unnest(k_op) u(op);
       RETURN QUERY
       SELECT r.* FROM pawl.flush_refusals(z_op, z_op, z_wf, z_fence, '{}', '{}', '{}') r WHERE r.outcome <> 'written';
+    ELSIF k_op <> '{}' THEN
+      RETURN QUERY SELECT * FROM pawl.flush_answers(
+        v_now, k_op, k_id, k_owner, k_generation, k_attempt, k_retention, k_status, k_headers, k_body);
     END IF;
   END IF;
 

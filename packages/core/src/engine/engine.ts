@@ -6,13 +6,13 @@ import { SerializationError, WorkflowCancelledError, WorkflowTimeoutError } from
 import type { Database, Lane } from '../store/database.ts';
 import { block, rouse } from '../store/lifecycle.ts';
 import type { ClaimedWorkflow } from '../store/lifecycle.ts';
-import type { Aftermath, QueuedPart } from '../store/operations.ts';
+import type { Aftermath, EndPart, QueuedPart } from '../store/operations.ts';
 import type { Emitter, EngineEvents } from '../telemetry/events.ts';
 import { Activation } from './activation.ts';
 import { DatabaseClock } from './clock.ts';
 import { Turns } from './delivery.ts';
-import type { EngineHost, RunOrigin } from './host.ts';
-import { createJournal } from './journal.ts';
+import type { EndingRequest, EngineHost, RunOrigin } from './host.ts';
+import { createJournal, type JournalOperation } from './journal.ts';
 import { Lease } from './lease.ts';
 import type { Outcome } from './outcome.ts';
 import type { Registry } from './registry.ts';
@@ -77,6 +77,7 @@ export function createEngine(options: EngineOptions): Engine {
     waits,
     activations,
     slots,
+    endingRequests: new Map(),
     executor: 0,
     draining: false,
     journal: createJournal({
@@ -270,10 +271,7 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   /** The body is through. Its end is written after everything else that it wrote. */
-  function ended(
-    activation: Activation,
-    read: () => { status: 'SUCCESS' | 'ERROR'; output: string | null; error: string | null },
-  ): void {
+  function ended(activation: Activation, read: () => EndPart): void {
     if (activation.state === 'cancelled') {
       remove(activation);
       return;
@@ -284,7 +282,7 @@ export function createEngine(options: EngineOptions): Engine {
       activation.refuseReplay(uncalled.stepID, uncalled, null);
       return;
     }
-    let end: { status: 'SUCCESS' | 'ERROR'; output: string | null; error: string | null };
+    let end: EndPart;
     try {
       end = read();
     } catch (error) {
@@ -292,37 +290,48 @@ export function createEngine(options: EngineOptions): Engine {
     }
     activation.state = 'ended';
     activation.abandonWaits();
-    writeEnd(activation, end, true);
+    const request = engine.endingRequests.get(activation.workflowID);
+    writeEnd(activation, end, { again: true, request });
   }
 
   function writeEnd(
     activation: Activation,
-    end: { status: 'SUCCESS' | 'ERROR'; output: string | null; error: string | null },
-    again: boolean,
+    end: EndPart,
+    { again, request }: { again: boolean; request?: EndingRequest | undefined },
   ): void {
     const { workflowID, fence } = activation;
-    engine.journal.add({
+    const recording = request?.answer(end);
+    const operation: JournalOperation = {
       fenced: { workflowID, fence, stepID: null, seq: null, keep: false },
       end,
+      ...(recording && { answer: recording }),
       undivided: activation.queue !== null,
       settle: (answer) => {
-        if (answer === undefined || answer.outcome === 'written') engine.finished(activation, end);
-        else if (answer.outcome === 'cancelled') {
+        if (answer === undefined && operation.answer !== undefined) request?.recorded();
+        const outcome = answer?.outcome ?? 'written';
+        if (outcome === 'written' || outcome === 'unrecorded') engine.finished(activation, end);
+        else if (outcome === 'cancelled') {
           engine.cancelled(activation);
           remove(activation);
-        } else engine.gone(activation, answer.outcome === 'deleted' ? 'deleted' : 'superseded');
+        } else engine.gone(activation, outcome === 'deleted' ? 'deleted' : 'superseded');
       },
       fail: (error) => {
+        if (recording !== undefined) return writeEnd(activation, end, { again });
         const problem = new SerializationError('$', `the database refused it: ${(error as Error).message}`, {
           subject: 'result',
           workflowID,
           cause: error,
         });
         if (again)
-          writeEnd(activation, { status: 'ERROR', output: null, error: codec.encodeError(problem) }, false);
+          writeEnd(
+            activation,
+            { status: 'ERROR', output: null, error: codec.encodeError(problem) },
+            { again: false },
+          );
         else engine.block(activation, error as Error);
       },
-    });
+    };
+    engine.journal.add(operation);
   }
 
   function remove(activation: Activation): void {

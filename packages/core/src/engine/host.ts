@@ -3,7 +3,7 @@
 
 import type { Codec } from '../codec/index.ts';
 import type { Database } from '../store/database.ts';
-import type { QueuedPart } from '../store/operations.ts';
+import type { AnswerPart, EndPart, QueuedPart } from '../store/operations.ts';
 import type { Emitter, StartEvent } from '../telemetry/events.ts';
 import type { Activation } from './activation.ts';
 import type { DatabaseClock } from './clock.ts';
@@ -25,6 +25,14 @@ export interface RunOrigin {
   trace?: string | undefined;
 }
 
+/** A request of this process that waits for the end of a workflow which it started, and wants its answer recorded with it. */
+export interface EndingRequest {
+  /** undefined: it records the answer itself. */
+  answer(end: EndPart): AnswerPart | undefined;
+  /** Both are durable. */
+  recorded(): void;
+}
+
 export interface EngineHost {
   readonly storage: ScopeStorage;
   readonly codec: Codec;
@@ -38,6 +46,8 @@ export interface EngineHost {
   readonly waits: WaitIndex;
   readonly activations: Map<string, Activation>;
   readonly slots: Slots;
+  /** By workflow. */
+  readonly endingRequests: Map<string, EndingRequest>;
   readonly stepDefaults: StepRetryOptions;
   readonly parkAfterMs: number;
   /** The number of the incarnation. */

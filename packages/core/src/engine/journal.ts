@@ -188,7 +188,7 @@ export function createJournal(options: JournalOptions): Journal {
     const patience = setTimeout(() => {
       impatient = true;
       for (const operation of batch) tellCaller(operation, failure);
-      if (failure !== undefined) dropRequests(failure);
+      if (failure !== undefined) queue = withoutRequests(queue, failure);
       silent.add(lane);
       lookAtSilence();
     }, PATIENCE_MS);
@@ -206,6 +206,8 @@ export function createJournal(options: JournalOptions): Journal {
         } catch (error) {
           const fault = classifyFault(error);
           if (fault === 'locked') {
+            // Somebody may hold a request's row: an end does not wait for that.
+            for (const operation of batch) delete operation.answer;
             const free = await withoutHeld(lane, batch, () => true);
             if (free.length < batch.length) {
               await send(lane, free);
@@ -244,7 +246,7 @@ export function createJournal(options: JournalOptions): Journal {
           const pause = Math.min(MAX_PAUSE_MS, 10 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random());
           await new Promise((resolve) => setTimeout(resolve, pause));
           if (impatient) {
-            dropRequests(error);
+            queue = withoutRequests(queue, error);
             batch = withoutRequests(batch, error);
           }
           continue;
@@ -269,15 +271,11 @@ export function createJournal(options: JournalOptions): Journal {
   /** Behind a server that says nothing at all requests wait no longer than in front of it. */
   const lookAtSilence = (): void => {
     if (silent.size < lanes.length || closed) return;
-    dropRequests(undefined, performance.now() - PATIENCE_MS);
+    queue = withoutRequests(queue, undefined, performance.now() - PATIENCE_MS);
     setTimeout(lookAtSilence, LOOK_AGAIN_MS).unref();
   };
 
   /** What was never sent need not be: its caller is told, and it is dropped. */
-  const dropRequests = (error: unknown, addedBefore = Infinity): void => {
-    queue = withoutRequests(queue, error, addedBefore);
-  };
-
   const withoutRequests = (
     operations: readonly JournalOperation[],
     error: unknown,

@@ -46,6 +46,7 @@ export function size(operation: Operation): number {
     (operation.start?.input?.length ?? 0) +
     (operation.end?.output?.length ?? 0) +
     (operation.end?.error?.length ?? 0) +
+    (operation.answer?.body.length ?? 0) +
     (operation.event?.value?.length ?? 0) +
     (operation.entry?.value?.length ?? 0) +
     (operation.message?.body?.length ?? 0)

@@ -20,11 +20,12 @@ import { answerOfRecord, answerOfReply, replyOf } from './answer.ts';
 import { derivedWorkflowID } from './digest.ts';
 import { type InputOption, invalidInput, type Prepared, prepareInput } from './endpoint-input.ts';
 import { type Exchange, headerValues, type Reply } from './exchange.ts';
+import { type AnswerWithEnd, answerWithEnd } from './answer-with-end.ts';
 import { askApp, type HttpContext } from './http-context.ts';
 import type { Claimed } from './ledger.ts';
 import { type IdempotencyOptions, idempotencySettings } from './options.ts';
 import { problemOfError, replyOfRoute, replyOfValue, type RouteReply } from './outcome.ts';
-import { parsePrefer } from './prefer.ts';
+import { parsePrefer, type Preferences } from './prefer.ts';
 import { awaitOutcome, type Outcome } from './workflow-outcome.ts';
 
 export interface EndpointOptions<Req, Input, Value> extends IdempotencyOptions<Req> {
@@ -36,7 +37,7 @@ export interface EndpointOptions<Req, Input, Value> extends IdempotencyOptions<R
   readonly input?: InputOption<Req, Input>;
   /** Answer as soon as the workflow has set this event, with the event's value, instead of at the workflow's end. */
   readonly event?: string | EventKey<Value> | undefined;
-  /** The response for a value; default 200 with the value as JSON. Must depend on its arguments alone. */
+  /** The response for a value; default 200 with the value as JSON. Must depend on its arguments alone; may be asked twice. */
   readonly reply?: ((value: Value, req: Req) => RouteReply | Promise<RouteReply>) | undefined;
   /** The response for the error that ended the workflow; undefined for the default one. */
   readonly replyError?:
@@ -57,6 +58,7 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
   options: EndpointOptions<Req, A[0], Value>,
 ): (exchange: Exchange<Req>) => Promise<Reply> {
   const settings = idempotencySettings(http.defaults, options);
+  let isReplyAsync = false;
 
   /** One request under way: its workflow, and the claim if it has a key. */
   interface Run {
@@ -150,6 +152,41 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
   }
 
   async function run(exchange: Exchange<Req>, current: Run, input: A[0] | undefined): Promise<Reply> {
+    const prefer =
+      options.prefer === false ? undefined : parsePrefer(headerValues(exchange.incoming, 'prefer'));
+    const isWaiting = prefer?.respondAsync !== true || prefer.wait !== undefined;
+    const early = isWaiting ? answerEarly(exchange, current) : undefined;
+    try {
+      return await answered(exchange, current, input, { prefer, isWaiting, early });
+    } finally {
+      early?.leave();
+    }
+  }
+
+  /** Only of a key that is new can the workflow's end be the first that anybody hears of it. */
+  function answerEarly(exchange: Exchange<Req>, { claimed, workflowID }: Run): AnswerWithEnd | undefined {
+    if (claimed?.kind !== 'new' || options.event !== undefined || isReplyAsync) return undefined;
+    const { reply } = options;
+    const { retentionMs, maxStoredBytes: maxBytes } = settings;
+    return answerWithEnd(http, {
+      ...{ claimed, workflowID, retentionMs, maxBytes },
+      reply: reply && ((value) => reply(value as Value, exchange.request)),
+      onPromise: () => {
+        isReplyAsync = true;
+      },
+    });
+  }
+
+  async function answered(
+    exchange: Exchange<Req>,
+    current: Run,
+    input: A[0] | undefined,
+    {
+      prefer,
+      isWaiting,
+      early,
+    }: { prefer: Preferences | undefined; isWaiting: boolean; early: AnswerWithEnd | undefined },
+  ): Promise<Reply> {
     const { workflowID, claimed } = current;
     let handle: WorkflowHandle<R>;
     try {
@@ -159,10 +196,7 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
       if (error instanceof ValidationError) return invalidInput(http, exchange, error.issues);
       throw error;
     }
-    const prefer =
-      options.prefer === false ? undefined : parsePrefer(headerValues(exchange.incoming, 'prefer'));
-    if (prefer?.respondAsync === true && prefer.wait === undefined)
-      return accepted(exchange, current, 'respond-async');
+    if (!isWaiting) return accepted(exchange, current, 'respond-async');
 
     const wanted = prefer?.wait ?? options.waitSeconds ?? WAIT_SECONDS;
     const seconds = Math.min(wanted, Math.max(MAX_WAIT_SECONDS, options.waitSeconds ?? 0));
@@ -173,7 +207,7 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
         ? inFlight(exchange, current)
         : accepted(exchange, current, undefined);
     }
-    return finish(exchange, current, outcome);
+    return early?.recorded() ?? finish(exchange, current, outcome);
   }
 
   /** Records the response, unless another request that waited for the same workflow has done so: then that one is given. */

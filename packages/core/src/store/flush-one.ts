@@ -22,8 +22,8 @@ export function flushOne(
   executor: number,
   operation: Operation,
 ): Promise<readonly TextRow[] | undefined> | undefined {
-  const { fenced, start, step, end, event, entry, message, wait, park, hook } = operation;
-  if (event || entry || park || hook) return undefined;
+  const { fenced, start, step, end, answer, event, entry, message, wait, park, hook } = operation;
+  if (answer || event || entry || park || hook) return undefined;
   if (fenced === undefined) {
     if (message !== undefined) {
       const { destination, id, topic, body, sender, trace } = message;

@@ -50,6 +50,17 @@ const GROUPS = {
     'extra t',
   ],
   x: ['op i', 'wf t', 'key t', 'step i', 'value t', 'closed b'],
+  k: [
+    'op i',
+    'id t',
+    'owner t',
+    'generation d',
+    'attempt i',
+    'retention d',
+    'status i',
+    'headers t',
+    'body t',
+  ],
 } as const;
 /** Their columns may be shorter than that of the operations. */
 const FILLED = new Set<Group>(['s', 'n', 'm', 'q']);
@@ -145,7 +156,9 @@ function encode(
   const others: string[] = [];
   const isToldBySteps = operations.every(isToldByStep);
   for (let op = 0; op < operations.length; op++) {
-    const { fenced, start, step, event, entry, message, hook, end, wait, park } = operations[op] as Operation;
+    const { fenced, start, step, event, entry, message, hook, end, answer, wait, park } = operations[
+      op
+    ] as Operation;
     if (start) {
       // Nobody else has an id that was made for a place in a queue: there is nothing to lock, or what a first try wrote.
       if (careful && (start.chosen || start.queued === undefined)) others.push(start.workflowID);
@@ -177,6 +190,10 @@ function encode(
     if (end) {
       // Its update is lock and fence in one.
       put(columns, 'z', [op, workflowID, fence, end.status, end.output, end.error]);
+      if (answer) {
+        const { id, owner, generation, attempt, retentionMs, status, headers, body } = answer;
+        put(columns, 'k', [op, id, owner, generation, attempt, retentionMs, status, headers, body]);
+      }
       continue;
     }
     if (!isToldBySteps) put(columns, 'f', [op, workflowID, fence, stepID, seq, fenced.keep]);

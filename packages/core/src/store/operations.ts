@@ -11,6 +11,7 @@ export interface Answer {
     | 'superseded'
     | 'ended'
     | 'deleted' // fenced writes
+    | 'unrecorded' // ends: written, but not the answer to a request
     | 'exists'
     | 'started' // starts
     | 'unknown-queue'
@@ -134,7 +135,7 @@ interface HookPart {
   ttlMs: number | null;
 }
 
-interface EndPart {
+export interface EndPart {
   status: 'SUCCESS' | 'ERROR';
   output: string | null;
   error: string | null;
@@ -148,6 +149,19 @@ export interface WaitPart {
   timeoutMs: number | null;
 }
 
+/** The answer to the request whose key the workflow stands for (sql/0003_http.sql), from the claim that started it. */
+export interface AnswerPart {
+  id: string;
+  owner: string;
+  generation: number;
+  attempt: number;
+  retentionMs: number;
+  status: number;
+  headers: string;
+  /** Hexadecimal. */
+  body: string;
+}
+
 export interface Operation {
   fenced?: Fenced;
   start?: StartPart;
@@ -157,6 +171,8 @@ export interface Operation {
   message?: MessagePart;
   hook?: HookPart;
   end?: EndPart;
+  /** Recorded with `end`, if nobody has recorded another one. */
+  answer?: AnswerPart;
   wait?: WaitPart;
   /** Ids that the workflow waits for: their rows are locked too. */
   park?: readonly string[];
