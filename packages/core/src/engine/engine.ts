@@ -6,7 +6,7 @@ import { SerializationError, WorkflowCancelledError, WorkflowTimeoutError } from
 import type { Database, Lane } from '../store/database.ts';
 import { block, rouse } from '../store/lifecycle.ts';
 import type { ClaimedWorkflow } from '../store/lifecycle.ts';
-import type { Aftermath, EndPart, QueuedPart } from '../store/operations.ts';
+import type { Aftermath, AnswerPart, EndPart, QueuedPart } from '../store/operations.ts';
 import type { Emitter, EngineEvents } from '../telemetry/events.ts';
 import { Activation } from './activation.ts';
 import { DatabaseClock } from './clock.ts';
@@ -291,23 +291,27 @@ export function createEngine(options: EngineOptions): Engine {
     activation.state = 'ended';
     activation.abandonWaits();
     const request = engine.endingRequests.get(activation.workflowID);
-    writeEnd(activation, end, { again: true, request });
+    if (request === undefined) writeEnd(activation, end, true);
+    else
+      void request
+        .answer(end)
+        .then((answer) => writeEnd(activation, end, true, answer && { request, answer }));
   }
 
   function writeEnd(
     activation: Activation,
     end: EndPart,
-    { again, request }: { again: boolean; request?: EndingRequest | undefined },
+    again: boolean,
+    asked?: { request: EndingRequest; answer: AnswerPart },
   ): void {
     const { workflowID, fence } = activation;
-    const recording = request?.answer(end);
     const operation: JournalOperation = {
       fenced: { workflowID, fence, stepID: null, seq: null, keep: false },
       end,
-      ...(recording && { answer: recording }),
+      ...(asked && { answer: asked.answer }),
       undivided: activation.queue !== null,
       settle: (answer) => {
-        if (answer === undefined && operation.answer !== undefined) request?.recorded();
+        if (answer === undefined && operation.answer !== undefined) asked?.request.recorded();
         const outcome = answer?.outcome ?? 'written';
         if (outcome === 'written' || outcome === 'unrecorded') engine.finished(activation, end);
         else if (outcome === 'cancelled') {
@@ -316,18 +320,14 @@ export function createEngine(options: EngineOptions): Engine {
         } else engine.gone(activation, outcome === 'deleted' ? 'deleted' : 'superseded');
       },
       fail: (error) => {
-        if (recording !== undefined) return writeEnd(activation, end, { again });
+        if (asked !== undefined) return writeEnd(activation, end, again);
         const problem = new SerializationError('$', `the database refused it: ${(error as Error).message}`, {
           subject: 'result',
           workflowID,
           cause: error,
         });
         if (again)
-          writeEnd(
-            activation,
-            { status: 'ERROR', output: null, error: codec.encodeError(problem) },
-            { again: false },
-          );
+          writeEnd(activation, { status: 'ERROR', output: null, error: codec.encodeError(problem) }, false);
         else engine.block(activation, error as Error);
       },
     };

@@ -27,8 +27,8 @@ export interface RunOrigin {
 
 /** A request of this process that waits for the end of a workflow which it started, and wants its answer recorded with it. */
 export interface EndingRequest {
-  /** undefined: it records the answer itself. */
-  answer(end: EndPart): AnswerPart | undefined;
+  /** At once, and never rejects. undefined: it records the answer itself. */
+  answer(end: EndPart): Promise<AnswerPart | undefined>;
   /** Both are durable. */
   recorded(): void;
 }

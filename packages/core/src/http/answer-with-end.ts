@@ -1,6 +1,5 @@
 // Owns the shorter way of an endpoint's answer: made as soon as the body is through, and recorded by the very write that
 // ends the workflow, while the request that started it waits. Whatever does not fit goes the usual way, after the end.
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { internals } from '../app/internals.ts';
 import type { AnswerPart, EndPart } from '../store/operations.ts';
 import { type Answer, answerOfReply, storedHeaders } from './answer.ts';
@@ -35,8 +34,6 @@ export function answerWithEnd<Req>(
   const { claimed, workflowID, retentionMs, reply } = options;
   const { codec, runtime } = internals(http.pawl);
   const requests = runtime.engine.endingRequests;
-  // The app's function is one of the request, and not of the workflow whose end is at hand.
-  const inRequest = reply && AsyncLocalStorage.snapshot();
   const maxBytes = Math.min(MAX_BYTES, options.maxBytes);
   let made: Reply | undefined;
   let isRecorded = false;
@@ -44,10 +41,9 @@ export function answerWithEnd<Req>(
   function make(end: EndPart): AnswerPart | undefined {
     if (end.status !== 'SUCCESS') return undefined;
     const value = codec.decode(end.output);
-    if (inRequest === undefined) made = replyOfValue(value);
+    if (reply === undefined) made = replyOfValue(value);
     else {
-      const given = inRequest(() => reply?.(value));
-      if (given === undefined) return undefined;
+      const given = reply(value);
       if (given instanceof Promise) {
         given.catch(() => undefined);
         options.onPromise();
@@ -66,14 +62,20 @@ export function answerWithEnd<Req>(
     };
   }
 
+  let resolve: (end: EndPart) => void;
+  // What follows is part of the request, as the app's function has to be, and not of the workflow that ends.
+  const answer = new Promise<EndPart>((resolveEnd) => (resolve = resolveEnd)).then((end) => {
+    try {
+      return make(end);
+    } catch {
+      // The request meets the same error when it makes its answer.
+      return undefined;
+    }
+  });
   const request = {
-    answer: (end: EndPart): AnswerPart | undefined => {
-      try {
-        return make(end);
-      } catch {
-        // The request meets the same error when it makes its answer.
-        return undefined;
-      }
+    answer: (end: EndPart): Promise<AnswerPart | undefined> => {
+      resolve(end);
+      return answer;
     },
     recorded: () => {
       isRecorded = true;
