@@ -1,8 +1,10 @@
 // Owns the shorter way of an endpoint's answer: made as soon as the body is through, and recorded by the very write that
 // ends the workflow, while the request that started it waits. Whatever does not fit goes the usual way, after the end.
 import { internals } from '../app/internals.ts';
+import type { Codec } from '../codec/index.ts';
+import type { EndingRequest } from '../engine/host.ts';
 import type { AnswerPart, EndPart } from '../store/operations.ts';
-import { type Answer, answerOfReply, storedHeaders } from './answer.ts';
+import { answerOfReply, storedHeaders } from './answer.ts';
 import type { Reply } from './exchange.ts';
 import type { HttpContext } from './http-context.ts';
 import type { Claimed } from './ledger.ts';
@@ -11,85 +13,107 @@ import { replyOfRoute, replyOfValue, type RouteReply } from './outcome.ts';
 /** A record goes with what other workflows write, as text. */
 const MAX_BYTES = 16 * 1024;
 
-export interface AnswerWithEnd {
-  /** What was recorded with the end, once both are durable. */
-  recorded(): Reply | undefined;
-  /** The request waits no longer. */
-  leave(): void;
+export interface AnswerWithEndOptions {
+  claimed: Claimed;
+  workflowID: string;
+  retentionMs: number;
+  maxBytes: number;
+  /** The app's own, if it has one. */
+  reply: ((value: unknown) => RouteReply | Promise<RouteReply>) | undefined;
+  /** It takes its time, which no end of a workflow waits for. */
+  onPromise: () => void;
 }
 
-export function answerWithEnd<Req>(
-  http: HttpContext<Req>,
-  options: {
-    claimed: Claimed;
-    workflowID: string;
-    retentionMs: number;
-    maxBytes: number;
-    /** The app's own, if it has one. */
-    reply: ((value: unknown) => RouteReply | Promise<RouteReply>) | undefined;
-    /** It takes its time, which no end of a workflow waits for. */
-    onPromise: () => void;
-  },
-): AnswerWithEnd {
-  const { claimed, workflowID, retentionMs, reply } = options;
+/** Until the request waits no longer (`leave`). */
+export function answerWithEnd<Req>(http: HttpContext<Req>, options: AnswerWithEndOptions): AnswerWithEnd {
   const { codec, runtime } = internals(http.pawl);
-  const requests = runtime.engine.endingRequests;
-  const maxBytes = Math.min(MAX_BYTES, options.maxBytes);
-  let made: Reply | undefined;
-  let isRecorded = false;
+  return new AnswerWithEnd(runtime.engine.endingRequests, options.workflowID, (end) =>
+    make(codec, options, end),
+  );
+}
 
-  function make(end: EndPart): AnswerPart | undefined {
-    if (end.status !== 'SUCCESS') return undefined;
-    const value = codec.decode(end.output);
-    if (reply === undefined) made = replyOfValue(value);
-    else {
-      const given = reply(value);
-      if (given instanceof Promise) {
-        given.catch(() => undefined);
-        options.onPromise();
+interface Made {
+  readonly reply: Reply;
+  readonly part: AnswerPart;
+}
+
+/**
+ * Others hold it for longer than the request is under way: the write of the end, and what is left of a Map that has made
+ * itself a new table. Through it they must not hold the request, or the garbage collector moves each of them around.
+ */
+export class AnswerWithEnd implements EndingRequest {
+  readonly #requests: Map<string, EndingRequest>;
+  readonly #workflowID: string;
+  #answer: Promise<AnswerPart | undefined> | undefined;
+  #resolve: ((end: EndPart) => void) | undefined;
+  #reply: Reply | undefined;
+  #isRecorded = false;
+
+  constructor(
+    requests: Map<string, EndingRequest>,
+    workflowID: string,
+    answerOf: (end: EndPart) => Made | undefined,
+  ) {
+    this.#requests = requests;
+    this.#workflowID = workflowID;
+    // What follows is part of the request, as the app's function has to be, and not of the workflow that ends.
+    this.#answer = new Promise<EndPart>((resolve) => (this.#resolve = resolve)).then((end) => {
+      try {
+        const made = answerOf(end);
+        this.#reply = made?.reply;
+        return made?.part;
+      } catch {
+        // The request meets the same error when it makes its answer.
         return undefined;
       }
-      made = replyOfRoute(given);
-    }
-    const answer = answerOfReply(made);
-    if (answer.body.byteLength > maxBytes || !hasValidStatus(answer)) return undefined;
-    const { id, owner, generation, attempt } = claimed;
-    const { status, body } = answer;
-    return {
-      ...{ id, owner, generation, attempt, retentionMs, status },
-      headers: storedHeaders(answer),
-      body: Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('hex'),
-    };
+    });
+    requests.set(workflowID, this);
   }
 
-  let resolve: (end: EndPart) => void;
-  // What follows is part of the request, as the app's function has to be, and not of the workflow that ends.
-  const answer = new Promise<EndPart>((resolveEnd) => (resolve = resolveEnd)).then((end) => {
-    try {
-      return make(end);
-    } catch {
-      // The request meets the same error when it makes its answer.
-      return undefined;
-    }
-  });
-  const request = {
-    answer: (end: EndPart): Promise<AnswerPart | undefined> => {
-      resolve(end);
-      return answer;
-    },
-    recorded: () => {
-      isRecorded = true;
-    },
-  };
-  requests.set(workflowID, request);
-  return {
-    recorded: () => (isRecorded ? made : undefined),
-    leave: () => {
-      if (requests.get(workflowID) === request) requests.delete(workflowID);
-    },
-  };
+  async answer(end: EndPart): Promise<AnswerPart | undefined> {
+    this.#resolve?.(end);
+    return this.#answer;
+  }
+
+  recorded(): void {
+    this.#isRecorded = true;
+  }
+
+  /** What was recorded with the end, once both are durable. */
+  get reply(): Reply | undefined {
+    return this.#isRecorded ? this.#reply : undefined;
+  }
+
+  leave(): void {
+    if (this.#requests.get(this.#workflowID) === this) this.#requests.delete(this.#workflowID);
+    this.#answer = undefined;
+    this.#resolve = undefined;
+  }
 }
 
-function hasValidStatus({ status }: Answer): boolean {
+function make(codec: Codec, options: AnswerWithEndOptions, end: EndPart): Made | undefined {
+  if (end.status !== 'SUCCESS') return undefined;
+  const value = codec.decode(end.output);
+  const given = options.reply?.(value);
+  if (given instanceof Promise) {
+    given.catch(() => undefined);
+    options.onPromise();
+    return undefined;
+  }
+  if (given === undefined && options.reply !== undefined) return undefined;
+  const reply = given === undefined ? replyOfValue(value) : replyOfRoute(given);
+  const answer = answerOfReply(reply);
+  const { status, body } = answer;
+  if (body.byteLength > Math.min(MAX_BYTES, options.maxBytes) || !isStatus(status)) return undefined;
+  const { id, owner, generation, attempt } = options.claimed;
+  const part = {
+    ...{ id, owner, generation, attempt, retentionMs: options.retentionMs, status },
+    headers: storedHeaders(answer),
+    body: Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('hex'),
+  };
+  return { reply, part };
+}
+
+function isStatus(status: number): boolean {
   return Number.isInteger(status) && status >= 100 && status <= 999;
 }

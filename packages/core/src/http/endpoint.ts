@@ -207,7 +207,7 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
         ? inFlight(exchange, current)
         : accepted(exchange, current, undefined);
     }
-    return early?.recorded() ?? finish(exchange, current, outcome);
+    return early?.reply ?? finish(exchange, current, outcome);
   }
 
   /** Records the response, unless another request that waited for the same workflow has done so: then that one is given. */
