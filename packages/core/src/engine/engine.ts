@@ -308,7 +308,7 @@ export function createEngine(options: EngineOptions): Engine {
     const operation: JournalOperation = {
       fenced: { workflowID, fence, stepID: null, seq: null, keep: false },
       end,
-      ...(asked && { answer: asked.answer }),
+      answer: asked?.answer,
       undivided: activation.queue !== null,
       settle: (answer) => {
         if (answer === undefined && operation.answer !== undefined) asked?.request.recorded();

@@ -207,7 +207,7 @@ export function createJournal(options: JournalOptions): Journal {
           const fault = classifyFault(error);
           if (fault === 'locked') {
             // Somebody may hold a request's row: an end does not wait for that.
-            for (const operation of batch) delete operation.answer;
+            for (const operation of batch) operation.answer = undefined;
             const free = await withoutHeld(lane, batch, () => true);
             if (free.length < batch.length) {
               await send(lane, free);

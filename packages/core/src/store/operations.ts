@@ -172,7 +172,7 @@ export interface Operation {
   hook?: HookPart;
   end?: EndPart;
   /** Recorded with `end`, if nobody has recorded another one. */
-  answer?: AnswerPart;
+  answer?: AnswerPart | undefined;
   wait?: WaitPart;
   /** Ids that the workflow waits for: their rows are locked too. */
   park?: readonly string[];
