@@ -59,6 +59,13 @@ beforeAll(async () => {
       reply: async (order) => ({ status: 201, json: [await Promise.resolve(order.sku)] }),
     }),
   );
+  app.post(
+    '/thenable-replies',
+    http.endpoint(buy, {
+      // As a query builder gives.
+      reply: (order) => ({ then: (done: (reply: unknown) => void) => done({ json: [order.sku] }) }) as never,
+    }),
+  );
   let faults = 0;
   app.post(
     '/faulty-replies',
@@ -164,6 +171,7 @@ test('a reply that takes its time, or a large one, is recorded after the end', a
   expect((await post('/slow-replies', 'slow').expect(201)).body).toEqual(['cog']);
   expect(statements.at(-1)).toBe('http_settle');
   expect((await post('/slow-replies', 'slow').expect(201)).headers['idempotent-replayed']).toBe('true');
+  expect((await post('/thenable-replies', 'thenable').expect(200)).body).toEqual(['cog']);
 });
 
 test('a reply that throws is the app’s error, and the next try gets one', async () => {

@@ -23,8 +23,8 @@ const helped =
   '509), prepared statements (50 µs a batch), and no second small batch beside one that is under way (2,350 to 3,100 requests/s). ' +
   'What did not: one flush at a time until twenty operations wait, generic plans. ';
 const ceiling =
-  'Ten times DBOS is about what the bare handler does (8.3 to 12.4 times), which keeps no key: 50 clients with one request each ' +
-  "are 372 to 580 µs of the two cores a request there, server, load and all, and DBOS's 3,000 to 6,000.";
+  'Ten times DBOS is about what the bare handler does (9.1 to 12.4 times), which keeps no key: a request is 280 to 400 µs of the two ' +
+  'cores there, server, load and all, 480 to 910 with Pawl, and 3,300 to 3,800 with DBOS.';
 const held: Record<`${Mode} ${Variant['keys']}`, string> = {
   'idempotent new':
     'The handler does its INSERT, and its key costs two commits more: the claim before it and the answer after it, each shared with ' +
@@ -40,9 +40,9 @@ const held: Record<`${Mode} ${Variant['keys']}`, string> = {
     helped +
     ceiling,
   'idempotent replay':
-    'A replay writes nothing: one read of the key, shared with others, 28 to 45 µs of the server. What is left is the HTTP stack, the ' +
-    "SHA-256 of key and body, and the answer: 124 to 170 µs of the process in Koa, 260 to 319 in Express, which fills a core of its own. DBOS's " +
-    'replay is one read, too, and three to five times as long; ten times its rate would be two to three times the bare handler, more than one ' +
+    'A replay writes nothing: one read of the key, shared with others, 21 to 25 µs of the server. What is left is the HTTP stack, the ' +
+    "SHA-256 of key and body, and the answer: 95 µs of the process in Koa, 180 in Express, which fills a core of its own. DBOS's " +
+    'replay is one read, too, and 1,150 to 1,430 µs, load and all; ten times its rate would be three times the bare handler, more than one ' +
     'process of the framework answers at all.',
   'endpoint replay': '',
 };

@@ -103,11 +103,12 @@ async function launch(
 
 /** Where the bare group commit is more than twice as fast. */
 export const groupHeld =
-  'The machine is not at its limit (1.3 of 2 cores): a workflow waits in turn for the client, the server and the disk, and two flushes ' +
-  'under way overlap. A third one made it slower (10,700 workflows/s against 13,800 in the same minute: three backends and the ' +
-  "client on two cores), one alone a fifth. Of the server's time for a workflow of one step (54 µs when profiled), 24 are the update that ends it (the lock of " +
-  'a step 7, its row 8): `status` stands in the predicates of the indexes by which queues, their slots and the workflows of a dead ' +
-  'process are found, so the update cannot be heap-only, and goes into the primary key and the index by age again. ' +
-  'Without those indexes, which nothing could do without, it is 4.5 µs less. ' +
-  'Of the client, 30 to 45 µs a workflow, no function has more than 3%. What helped: array literals by `JSON.stringify`, both flushes sharing ' +
-  'what came in one turn (a fifth), fences left out where the steps say the same.';
+  'Both fill 1.3 to 1.4 of the two cores, so the ratio is that of the CPU: a workflow of one step costs 25 µs of the process and 37 of the ' +
+  'server against 8 and 24, a step of ten 8.3 and 15.3 against 2.9 and 8.2. The median of a run was 0.44 to 0.49 in B3 and 0.48 to 0.52 in B4 in those of ' +
+  "this program's last versions. Of the server's part, in B3, the update that ends a workflow is 41%: `status` stands in the predicates of the indexes by " +
+  'which queues, their slots and the workflows of a dead process are found, so the update cannot be heap-only, and goes into the primary key ' +
+  'and the index by age again; with every such index dropped, which nothing could do without, the server took 63 in place of 67 µs, and the ratio did not ' +
+  "move beyond noise. In B4 the step's row is 32%, and the lock of the workflow's row with the look at its fence 27%: it keeps a process that is taken " +
+  'for dead from writing beside its successor. Of the process, the garbage collector is 20% in B3 and 10% in B4, and of the rest no function has more than 3%. ' +
+  'What helped: array literals by `JSON.stringify`, both flushes sharing what came in one turn (a fifth), fences left out where the ' +
+  'steps say the same. What did not: a third flush under way (12,900 workflows/s against 16,300), one alone (a fifth less).';

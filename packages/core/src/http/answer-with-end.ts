@@ -95,13 +95,12 @@ function make(codec: Codec, options: AnswerWithEndOptions, end: EndPart): Made |
   if (end.status !== 'SUCCESS') return undefined;
   const value = codec.decode(end.output);
   const given = options.reply?.(value);
-  if (given instanceof Promise) {
-    given.catch(() => undefined);
+  if (typeof (given as { then?: unknown } | undefined)?.then === 'function') {
+    Promise.resolve(given).catch(() => undefined);
     options.onPromise();
     return undefined;
   }
-  if (given === undefined && options.reply !== undefined) return undefined;
-  const reply = given === undefined ? replyOfValue(value) : replyOfRoute(given);
+  const reply = options.reply === undefined ? replyOfValue(value) : replyOfRoute(given as RouteReply);
   const answer = answerOfReply(reply);
   const { status, body } = answer;
   if (body.byteLength > Math.min(MAX_BYTES, options.maxBytes) || !isStatus(status)) return undefined;
