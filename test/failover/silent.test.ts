@@ -16,7 +16,7 @@ function signal(name: 'SIGSTOP' | 'SIGCONT'): void {
 
 beforeAll(async () => {
   postgres = await startPostgres();
-  pawl = new Pawl({ database: postgres.url, logger: silent });
+  pawl = await new Pawl({ database: postgres.url, logger: silent }).launch();
 });
 afterAll(async () => {
   signal('SIGCONT');
@@ -35,11 +35,24 @@ async function backends(): Promise<number[]> {
   return rows.map(({ pid }) => pid);
 }
 
+test('a process that is held up for longer than that tells nobody what the server has long answered', async () => {
+  const ran: string[] = [];
+  const job = pawl.registerWorkflow(async (label: string) => ran.push(label), { name: 'held up' });
+  const told = ['first', 'second', 'queued', 'queued too'].map(async (id, n) => {
+    for (let turns = 0; turns < 3 * n; turns++) await turn();
+    return pawl.startWorkflow(job, { workflowID: `held up ${id}` })(id);
+  });
+  for (let turns = 0; turns < 12; turns++) await turn();
+  const end = performance.now() + 3_400;
+  while (performance.now() < end);
+  for (const handle of await Promise.all(told)) await handle.getResult();
+  expect(ran.toSorted()).toEqual(['first', 'queued', 'queued too', 'second']);
+});
+
 // A connection that says nothing is given up after twenty seconds: who is told before then is told for another reason.
 test('those that were never sent are told with the others, and never run', { timeout: 15_000 }, async () => {
   const ran: string[] = [];
   const job = pawl.registerWorkflow(async (label: string) => ran.push(label), { name: 'job' });
-  await pawl.launch();
   const start = async (workflowID: string, label = workflowID): Promise<unknown> =>
     pawl.startWorkflow(job, { workflowID })(label);
   // Both lanes have their connections.

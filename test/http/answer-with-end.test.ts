@@ -17,7 +17,7 @@ let pawl: Pawl;
 let server: Server;
 let runs = 0;
 /** Of requests that `hold` their workflows. */
-let release: (() => void) | undefined;
+const held: { release?: (() => void) | undefined } = {};
 const statements: string[] = [];
 const tenants = new AsyncLocalStorage<string>();
 const replied: unknown[] = [];
@@ -25,6 +25,8 @@ const replied: unknown[] = [];
 interface Order {
   sku: string;
   hold?: boolean;
+  /** The same, outside a step: the next that it writes is its end. */
+  pause?: boolean;
   size?: number;
 }
 
@@ -32,10 +34,11 @@ beforeAll(async () => {
   database = await createDatabase();
   pawl = new Pawl({ database: database.url, logger: quiet });
   const buy = pawl.registerWorkflow(
-    async ({ sku, hold, size }: Order) => {
+    async ({ sku, hold, pause, size }: Order) => {
       const run = await pawl.runStep(async () => (runs += 1), { name: 'buy' });
       if (hold)
-        await pawl.runStep(() => new Promise<void>((resolve) => (release = resolve)), { name: 'held' });
+        await pawl.runStep(() => new Promise<void>((resolve) => (held.release = resolve)), { name: 'held' });
+      if (pause) await new Promise<void>((resolve) => (held.release = resolve));
       return { sku, run, ...(size && { text: 'x'.repeat(size) }) };
     },
     { name: 'buy' },
@@ -63,9 +66,12 @@ beforeAll(async () => {
     '/thenable-replies',
     http.endpoint(buy, {
       // As a query builder gives.
+      // oxlint-disable-next-line unicorn/no-thenable -- that is what makes it one
       reply: (order) => ({ then: (done: (reply: unknown) => void) => done({ json: [order.sku] }) }) as never,
     }),
   );
+  let made = 0;
+  app.post('/counted-replies', http.endpoint(buy, { reply: () => ({ json: { made: (made += 1) } }) }));
   let faults = 0;
   app.post(
     '/faulty-replies',
@@ -87,7 +93,7 @@ beforeAll(async () => {
 
 beforeEach(() => {
   runs = 0;
-  release = undefined;
+  held.release = undefined;
   statements.length = 0;
   replied.length = 0;
 });
@@ -103,6 +109,19 @@ const post = (path: string, key: string, order: Partial<Order> = {}) =>
     .post(path)
     .set('Idempotency-Key', key)
     .send({ sku: 'cog', ...order });
+
+function letGo(): void {
+  held.release?.();
+  held.release = undefined;
+}
+
+/** How many connections wait for a lock of this one's. */
+async function waits(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ count: number }>(
+    `SELECT count(*)::integer AS count FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))`,
+  );
+  return rows[0]?.count ?? 0;
+}
 
 /** Nobody is left who waits. */
 const waiting = () => internals(pawl).runtime.engine.endingRequests.size;
@@ -163,6 +182,43 @@ test('when the answer of that write is lost, the request is answered, and its an
   expect([again.body, again.headers['idempotent-replayed']]).toEqual([{ sku: 'cog', run: 1 }, 'true']);
 });
 
+test('the one who asked gets the very bytes that are recorded, though the answer of that write was lost', async () => {
+  const { restore, lost } = loseAnswer();
+  const first = await post('/counted-replies', 'counted').expect(200);
+  restore();
+  const again = await post('/counted-replies', 'counted').expect(200);
+  expect([first.body, again.body, lost()]).toEqual([{ made: 1 }, { made: 1 }, 1]);
+});
+
+test('a run whose end was refused gives no answer for the run after it', async () => {
+  const first = post('/orders', 'again', { pause: true }).then((response) => response);
+  await expect.poll(() => held.release).toBeDefined();
+  const { workflows } = await pawl.listWorkflows({ status: 'PENDING' });
+  expect(workflows).toHaveLength(1);
+  const id = String(workflows[0]?.workflowID);
+  // Somebody deletes it while its end waits for the row.
+  const other = new pg.Client({ connectionString: database.url });
+  await other.connect();
+  await other.query('BEGIN');
+  await other.query(`DELETE FROM pawl.step WHERE workflow_id = $1`, [id]);
+  await other.query(`DELETE FROM pawl.workflow WHERE id = $1`, [id]);
+  letGo();
+  await expect.poll(async () => (await waits(other)) > 0).toBe(true);
+  await other.query('COMMIT');
+  await other.end();
+  await expect.poll(() => internals(pawl).runtime.engine.activations.has(id)).toBe(false);
+
+  const second = post('/orders', 'again', { pause: true }).then((response) => response);
+  await expect.poll(() => held.release).toBeDefined();
+  letGo();
+  const answers = await Promise.all([first, second]);
+  expect(answers.map(({ status, body }) => [status, body])).toEqual([
+    [200, { sku: 'cog', run: 2 }],
+    [200, { sku: 'cog', run: 2 }],
+  ]);
+  expect(await pawl.retrieveWorkflow(id).getResult()).toEqual({ sku: 'cog', run: 2 });
+});
+
 test('a reply that takes its time, or a large one, is recorded after the end', async () => {
   const large = await post('/orders', 'large', { size: 20_000 }).expect(200);
   expect(statements.at(-1)).toBe('http_settle');
@@ -185,10 +241,10 @@ test('an end does not wait for whoever holds the row of the key', async () => {
   await holder.connect();
   const asked = post('/orders', 'held', { hold: true }).then((response) => response);
   try {
-    await expect.poll(() => release).toBeDefined();
+    await expect.poll(() => held.release).toBeDefined();
     await holder.query('BEGIN');
     await holder.query(`SELECT FROM pawl.http_request WHERE state = 'running' FOR UPDATE`);
-    release?.();
+    letGo();
     await expect
       .poll(async () => (await pawl.listWorkflows({ limit: 1 })).workflows[0]?.status, { timeout: 10_000 })
       .toBe('SUCCESS');
@@ -206,9 +262,9 @@ test('an end does not wait for whoever holds the row of the key', async () => {
 
 test('one that waits no longer leaves nothing behind; the next one makes the answer', async () => {
   await post('/orders', 'left', { hold: true }).set('Prefer', 'respond-async').expect(202);
-  await expect.poll(() => release).toBeDefined();
+  await expect.poll(() => held.release).toBeDefined();
   expect(waiting()).toBe(0);
-  release?.();
+  letGo();
   const answer = await post('/orders', 'left', { hold: true }).expect(200);
   expect(answer.body).toEqual({ sku: 'cog', run: 1 });
   expect((await post('/orders', 'left', { hold: true }).expect(200)).headers['idempotent-replayed']).toBe(

@@ -147,8 +147,15 @@ describeOnEach('endpoint', (app) => {
       status: 'PENDING',
       name: slow.workflowName,
     });
+    const again = await app.post('/orders', key, order).set('Prefer', 'respond-async').expect(202);
+    expect([again.headers['location'], again.headers['preference-applied']]).toEqual([
+      location,
+      'respond-async',
+    ]);
     hold.open();
     expect((await app.get(`${location}/result?wait=10`).expect(200)).body).toBe('done');
+    const late = await app.post('/orders', key, order).set('Prefer', 'respond-async').expect(200);
+    expect([late.body, late.headers['preference-applied']]).toEqual(['done', undefined]);
     expect((await app.post('/orders', key, order).expect(200)).body).toBe('done');
   });
 

@@ -14,6 +14,8 @@ import {
 export interface Run extends RunResults {
   /** The name of its file. */
   file: string;
+  /** Names of what the page shows of it. */
+  taken: readonly string[];
 }
 
 export interface Gathered {
@@ -30,7 +32,11 @@ const directory = 'results';
 export async function gatherResults(from: readonly string[] | undefined): Promise<Gathered> {
   const files = from ?? (await publishedFiles());
   const runs = await Promise.all(
-    files.map(async (file): Promise<Run> => ({ file: path.basename(file), ...(await readRun(file)) })),
+    files.map(async (file): Promise<Run> => ({
+      file: path.basename(file),
+      taken: [],
+      ...(await readRun(file)),
+    })),
   );
   runs.sort((a, b) => compareTexts(a.finishedAt, b.finishedAt) || compareTexts(a.file, b.file));
 
@@ -43,20 +49,20 @@ export async function gatherResults(from: readonly string[] | undefined): Promis
     for (const profile of run.profiles ?? []) profiles.set(profile.id, profile);
   }
   const statements = runs.findLast((run) => run.statements !== undefined)?.statements;
-  const used = new Set<unknown>([
-    ...scenarios.values(),
-    ...curves.values(),
-    ...profiles.values(),
-    statements,
-  ]);
-  const partsOf = (run: Run): unknown[] => [
-    ...(run.scenarios ?? []),
-    ...(run.curves ?? []),
-    ...(run.profiles ?? []),
-    run.statements,
-  ];
+  const used = new Set<unknown>([...scenarios.values(), ...curves.values(), ...profiles.values()]);
+  const takenOf = (run: Run): string[] => {
+    const ids = (run.scenarios ?? []).filter((part) => used.has(part)).map(({ id }) => id);
+    // B11-express-endpoint-new, where it is the only variant that is taken; else B11.
+    const many = ids.length > 8 ? [...new Set(ids.map((id) => id.replace(/-.*/, '')))] : ids;
+    return [
+      ...many,
+      ...(run.curves ?? []).filter((part) => used.has(part)).map(({ id }) => `curve of ${id}`),
+      ...((run.profiles ?? []).some((part) => used.has(part)) ? ['profiles'] : []),
+      ...(run.statements !== undefined && run.statements === statements ? ['statements'] : []),
+    ];
+  };
   return {
-    runs: runs.filter((run) => partsOf(run).some((part) => part !== undefined && used.has(part))),
+    runs: runs.map((run): Run => ({ ...run, taken: takenOf(run) })).filter(({ taken }) => taken.length > 0),
     scenarios,
     curves,
     statements,

@@ -11,9 +11,18 @@ export function machineSection(runs: readonly Run[]): string[] {
     ),
     machineTable(runs),
     markdownTable(
-      ['results', 'measured', 'commit', 'rounds', 'seconds: warm-up, measured', 'versions'],
-      runs.map(({ file, finishedAt, commit, settings, versions }) => [
+      [
+        'results',
+        'what is taken from it',
+        'measured',
+        'commit',
+        'rounds',
+        'seconds: warm-up, measured',
+        'versions',
+      ],
+      runs.map(({ file, taken, finishedAt, commit, settings, versions }) => [
         file,
+        taken.join(', '),
         finishedAt.slice(0, 10),
         commit ?? '',
         String(settings.rounds),

@@ -1,5 +1,5 @@
 // The part of the page about the scenarios: targets met or missed, and what every contender reached.
-import type { Contender } from '../contract.ts';
+import type { Contender, Figures } from '../contract.ts';
 import { digits } from '../report.ts';
 import type { ProfileResults, ScenarioResults } from '../results.ts';
 import { commands, markdownTable, paragraph } from './markdown.ts';
@@ -23,7 +23,7 @@ export function scenarioSection(
     paragraph(
       'What is promised, and whether it holds. A ratio is ours to theirs: above 1 is faster where it is a rate, and slower ' +
         'where it is a time. It is the median of the ratios within each round, so it is not exactly the quotient of the two ' +
-        'columns before it; `rounds` has the least and the greatest. "Bare Postgres" is plain SQL that writes the rows which any durable engine has to write, ' +
+        'columns before it; `rounds` has the least and the greatest, or the least of the pairs in one turn. "Bare Postgres" is plain SQL that writes the rows which any durable engine has to write, ' +
         'with nothing around it. How it is kept fair, and what each of the others was set up with, is in ' +
         '[bench/README.md](../bench/README.md).',
     ),
@@ -54,7 +54,9 @@ function targetTable(scenarios: readonly ScenarioResults[]): string {
           against === null ? '' : nameOf(against),
           against === null ? '' : withUnit(digits(alternative), theirUnit),
           against === null ? '' : digits(ratio),
-          typeof least !== 'number' || least === greatest ? '' : `${digits(least)} to ${digits(greatest)}`,
+          typeof least === 'number' && least !== greatest
+            ? `${digits(least)} to ${digits(greatest)}`
+            : ofPairs(scenario.medians.pawl, figure),
           against === null ? withUnit(target, unit) : target,
           verdict === 'met' ? verdict : `**${verdict}**`,
         ];
@@ -65,6 +67,12 @@ function targetTable(scenarios: readonly ScenarioResults[]): string {
     ['', 'scenario', 'ours', 'against', 'alternative', 'ratio', 'rounds', 'target', ''],
     rows,
   );
+}
+
+/** Where one turn holds several pairs, it says the least of them. */
+function ofPairs(ours: Figures | undefined, figure: string): string {
+  const least = ours?.[`least${figure.charAt(0).toUpperCase()}${figure.slice(1)}`];
+  return least === undefined ? '' : `from ${digits(least)}`;
 }
 
 function missedSection(

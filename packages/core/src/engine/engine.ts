@@ -291,6 +291,8 @@ export function createEngine(options: EngineOptions): Engine {
     activation.state = 'ended';
     activation.abandonWaits();
     const request = engine.endingRequests.get(activation.workflowID);
+    // What a later run ends with has another answer.
+    if (request !== undefined) engine.endingRequests.delete(activation.workflowID);
     if (request === undefined) writeEnd(activation, end, true);
     else
       void request
@@ -311,10 +313,11 @@ export function createEngine(options: EngineOptions): Engine {
       answer: asked?.answer,
       undivided: activation.queue !== null,
       settle: (answer) => {
-        if (answer === undefined && operation.answer !== undefined) asked?.request.recorded();
         const outcome = answer?.outcome ?? 'written';
-        if (outcome === 'written' || outcome === 'unrecorded') engine.finished(activation, end);
-        else if (outcome === 'cancelled') {
+        if (outcome === 'written' || outcome === 'unrecorded') {
+          asked?.request.durable(answer === undefined && operation.answer !== undefined);
+          engine.finished(activation, end);
+        } else if (outcome === 'cancelled') {
           engine.cancelled(activation);
           remove(activation);
         } else engine.gone(activation, outcome === 'deleted' ? 'deleted' : 'superseded');

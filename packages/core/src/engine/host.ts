@@ -29,8 +29,8 @@ export interface RunOrigin {
 export interface EndingRequest {
   /** At once, and never rejects. undefined: it records the answer itself. */
   answer(end: EndPart): Promise<AnswerPart | undefined>;
-  /** Both are durable. */
-  recorded(): void;
+  /** The end is, and the answer too if it is `recorded`. Not called for an end that was refused. */
+  durable(recorded: boolean): void;
 }
 
 export interface EngineHost {

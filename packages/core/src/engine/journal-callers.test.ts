@@ -17,8 +17,11 @@ interface Flight {
   wanted(): boolean;
 }
 
-const { flights } = vi.hoisted(() => ({ flights: [] as Flight[] }));
-vi.mock('../store/held-rows.ts', () => ({ heldRows: () => Promise.resolve(new Set()) }));
+const { flights, held } = vi.hoisted(() => ({
+  flights: [] as Flight[],
+  held: { rows: () => Promise.resolve(new Set<string>()) },
+}));
+vi.mock('../store/held-rows.ts', () => ({ heldRows: () => held.rows() }));
 vi.mock('../store/flush.ts', () => ({
   flush: (
     _lane: Lane,
@@ -58,6 +61,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   flights.length = 0;
+  held.rows = () => Promise.resolve(new Set());
   log = [];
   availability = [];
   const lane = (): Lane => ({ call: () => Promise.resolve([]), close: () => Promise.resolve() });
@@ -181,6 +185,50 @@ test('whose operation the server says that it has undone are told, and it is dro
   expect(journal.starting()).toEqual([]);
   await flight(2).land();
   expect([flight(2).names, log]).toEqual([['a'], ['start told DatabaseUnavailableError', 'a written']]);
+});
+
+test('whose flush a pooler lost with its server are sent until their fate is known', async () => {
+  add('start', start('s'));
+  await turn();
+  await flight(0).crash(CONNECTION_LOST, 'ERROR');
+  await pass(3100);
+  await flight(1).stay();
+  await pass(2000);
+  expect(journal.starting()).toEqual(['s']);
+  await flight(2).land();
+  expect(log).toEqual(['start told DatabaseUnavailableError', 'start written']);
+});
+
+test('behind lanes that answered a moment ago wait on', async () => {
+  add('a', of('a'));
+  add('a2', { start: { ...START, workflowID: 'n1', chosen: true } });
+  await turn();
+  add('b', of('b'));
+  add('b2', { start: { ...START, workflowID: 'n2', chosen: true } });
+  await turn();
+  add('innocent', start('s'));
+  await pass(2000);
+  await flight(0).crash(LOCK_TIMEOUT);
+  await flight(1).crash(LOCK_TIMEOUT);
+  await pass(2900);
+  expect([flights.length, log]).toEqual([4, []]);
+  await pass(500);
+  expect(log).toEqual(['innocent told DatabaseUnavailableError']);
+});
+
+test('behind a lane that asks who holds a row, and gets no answer, are told too', async () => {
+  held.rows = () => Promise.resolve(new Set(['a']));
+  add('a', of('a'));
+  await turn();
+  await flight(0).crash(LOCK_TIMEOUT);
+  await pass(10);
+  held.rows = () => new Promise(() => {});
+  await pass(300);
+  add('b', of('b'));
+  await turn();
+  add('queued', start('s'));
+  await pass(3600);
+  expect([log, journal.starting()]).toEqual([['queued told DatabaseUnavailableError'], []]);
 });
 
 test('behind flushes that get no answer are told as soon as others, and dropped; running workflows wait', async () => {

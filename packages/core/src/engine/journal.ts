@@ -8,13 +8,14 @@
 //                  │   what inserts ids that others may be inserting goes on in flushes apart
 //                  └ refused: halves; the one bad operation fails alone
 
-import { DatabaseUnavailableError } from '../errors/index.ts';
+import type { DatabaseUnavailableError } from '../errors/index.ts';
 import type { Lane } from '../store/database.ts';
-import { classifyFault, mayBeWritten } from '../store/faults.ts';
+import { classifyFault, mayBeWritten, unavailable } from '../store/faults.ts';
 import { flush } from '../store/flush.ts';
 import { heldRows } from '../store/held-rows.ts';
 import type { Aftermath, Answer, FlushResult, Operation } from '../store/operations.ts';
 import type { Emitter } from '../telemetry/events.ts';
+import { afterReading, createSilence } from './silence.ts';
 import { describe, isOrdered, keysOf, rowsOf, size, splitByNewRows } from './operation-traits.ts';
 
 export interface JournalOperation extends Operation {
@@ -65,7 +66,7 @@ const SHARED_FROM = 20;
 const MAX_CHARACTERS = 4_000_000;
 const PATIENCE_MS = 3000;
 const MAX_PAUSE_MS = 2000;
-const LOOK_AGAIN_MS = 250;
+const LOCK_PAUSE_MS = 250;
 
 export function createJournal(options: JournalOptions): Journal {
   const { lanes, events } = options;
@@ -85,8 +86,10 @@ export function createJournal(options: JournalOptions): Journal {
   /** Were sent, and may have been written. */
   const inUnknown = new WeakSet<JournalOperation>();
   const told = new WeakSet<JournalOperation>();
-  /** Those with a flush that takes longer than a request waits. */
-  const silent = new Set<Lane>();
+  // Behind a server that says nothing at all requests wait no longer than in front of it.
+  const silence = createSilence(lanes.length, PATIENCE_MS, (before) => {
+    queue = withoutRequests(queue, undefined, before);
+  });
   const waiters: (() => void)[] = [];
 
   const schedule = (): void => {
@@ -181,20 +184,23 @@ export function createJournal(options: JournalOptions): Journal {
   const send = async (lane: Lane, operations: readonly JournalOperation[]): Promise<void> => {
     const fresh = operations.filter((operation) => !joinAside(operation));
     const inDoubt = (operation: JournalOperation): boolean => wasAside.has(operation);
-    let batch = fresh.some(inDoubt) ? await withoutHeld(lane, fresh, inDoubt) : fresh;
+    let batch = fresh;
     const watched = events.has('journal.flushing') || events.has('journal.flushed');
     let impatient = false;
     let failure: unknown;
-    const patience = setTimeout(() => {
+    let isOver = false;
+    const lose = (): void => {
+      if (isOver) return;
       impatient = true;
       for (const operation of batch) tellCaller(operation, failure);
       if (failure !== undefined) queue = withoutRequests(queue, failure);
-      silent.add(lane);
-      lookAtSilence();
-    }, PATIENCE_MS);
+      silence.look();
+    };
+    const patience = setTimeout(afterReading, PATIENCE_MS, lose);
     // What has been told by the time there is a connection is not sent any more.
     const wanted = (): boolean => !impatient || !batch.some(isDroppable);
     try {
+      if (fresh.some(inDoubt)) batch = await withoutHeld(lane, fresh, inDoubt);
       for (let attempt = 0; batch.length > 0 && !closed; attempt++) {
         let result: FlushResult;
         let sentAt = 0;
@@ -202,8 +208,10 @@ export function createJournal(options: JournalOptions): Journal {
         try {
           if (watched) events.emit('journal.flushing', { operations: entries });
           sentAt = performance.now();
+          silence.asked(lane);
           result = await flush(lane, options.executor(), batch, { careful: attempt > 0, wanted });
         } catch (error) {
+          silence.answered(lane);
           const fault = classifyFault(error);
           if (fault === 'locked') {
             // Somebody may hold a request's row: an end does not wait for that.
@@ -251,6 +259,7 @@ export function createJournal(options: JournalOptions): Journal {
           }
           continue;
         }
+        silence.answered(lane);
         if (watched) events.emit('journal.flushed', { operations: entries });
         if (events.has('journal.measured'))
           events.emit('journal.measured', {
@@ -264,15 +273,8 @@ export function createJournal(options: JournalOptions): Journal {
       }
     } finally {
       clearTimeout(patience);
-      silent.delete(lane);
+      isOver = true;
     }
-  };
-
-  /** Behind a server that says nothing at all requests wait no longer than in front of it. */
-  const lookAtSilence = (): void => {
-    if (silent.size < lanes.length || closed) return;
-    queue = withoutRequests(queue, undefined, performance.now() - PATIENCE_MS);
-    setTimeout(lookAtSilence, LOOK_AGAIN_MS).unref();
   };
 
   /** What was never sent need not be: its caller is told, and it is dropped. */
@@ -323,7 +325,9 @@ export function createJournal(options: JournalOptions): Journal {
     const rows = operations.filter(inDoubt).flatMap(rowsOf);
     if (rows.length === 0) return operations;
     // Without an answer the flush meets the same trouble, and deals with it.
+    silence.asked(lane);
     const held = await heldRows(lane, rows).catch(() => new Set<string>());
+    silence.answered(lane);
     return operations.filter((operation) => {
       if (joinAside(operation)) return false;
       if (!inDoubt(operation) || !rowsOf(operation).some((row) => held.has(row))) return true;
@@ -343,7 +347,7 @@ export function createJournal(options: JournalOptions): Journal {
       if (closed) for (const each of waiting) tellCaller(each, undefined);
       schedule();
       settled();
-    }, LOOK_AGAIN_MS);
+    }, LOCK_PAUSE_MS);
   };
 
   const joinAside = (operation: JournalOperation): boolean => {
@@ -387,12 +391,4 @@ export function createJournal(options: JournalOptions): Journal {
       for (const waiter of waiters.splice(0)) waiter();
     },
   };
-}
-
-/** The error of a request that met no database. */
-function unavailable(cause: unknown): DatabaseUnavailableError {
-  return new DatabaseUnavailableError(
-    'The database did not answer within a few seconds. Whether the call took effect is unknown; repeat it with the same id.',
-    { cause },
-  );
 }

@@ -47,7 +47,8 @@ export class AnswerWithEnd implements EndingRequest {
   #answer: Promise<AnswerPart | undefined> | undefined;
   #resolve: ((end: EndPart) => void) | undefined;
   #reply: Reply | undefined;
-  #isRecorded = false;
+  #isDurable = false;
+  isRecorded = false;
 
   constructor(
     requests: Map<string, EndingRequest>,
@@ -75,13 +76,14 @@ export class AnswerWithEnd implements EndingRequest {
     return this.#answer;
   }
 
-  recorded(): void {
-    this.#isRecorded = true;
+  durable(recorded: boolean): void {
+    this.#isDurable = true;
+    this.isRecorded = recorded;
   }
 
-  /** What was recorded with the end, once both are durable. */
+  /** What was made of the end, once that is durable: it may be recorded even where nobody could say so. */
   get reply(): Reply | undefined {
-    return this.#isRecorded ? this.#reply : undefined;
+    return this.#isDurable ? this.#reply : undefined;
   }
 
   leave(): void {
@@ -96,7 +98,8 @@ function make(codec: Codec, options: AnswerWithEndOptions, end: EndPart): Made |
   const value = codec.decode(end.output);
   const given = options.reply?.(value);
   if (typeof (given as { then?: unknown } | undefined)?.then === 'function') {
-    Promise.resolve(given).catch(() => undefined);
+    // A query of some client begins when it is awaited: that is for the request.
+    if (given instanceof Promise) given.catch(() => undefined);
     options.onPromise();
     return undefined;
   }

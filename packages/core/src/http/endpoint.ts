@@ -196,18 +196,22 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
       if (error instanceof ValidationError) return invalidInput(http, exchange, error.issues);
       throw error;
     }
-    if (!isWaiting) return accepted(exchange, current, 'respond-async');
+    // What was there before may have ended.
+    if (!isWaiting && claimed?.kind !== 'running') return accepted(exchange, current, 'respond-async');
 
     const wanted = prefer?.wait ?? options.waitSeconds ?? WAIT_SECONDS;
     const seconds = Math.min(wanted, Math.max(MAX_WAIT_SECONDS, options.waitSeconds ?? 0));
-    const outcome = await awaitOutcome(http.pawl, handle, options.event, seconds);
+    const outcome = await awaitOutcome(http.pawl, handle, options.event, isWaiting ? seconds : 0);
     if (outcome.kind === 'pending') {
+      if (!isWaiting) return accepted(exchange, current, 'respond-async');
       if (prefer?.respondAsync === true) return accepted(exchange, current, `respond-async, wait=${seconds}`);
       return claimed?.kind === 'running'
         ? inFlight(exchange, current)
         : accepted(exchange, current, undefined);
     }
-    return early?.reply ?? finish(exchange, current, outcome);
+    early?.leave();
+    if (early?.isRecorded === true && early.reply !== undefined) return early.reply;
+    return finish(exchange, current, outcome, early?.reply);
   }
 
   /** Records the response, unless another request that waited for the same workflow has done so: then that one is given. */
@@ -215,8 +219,9 @@ export function endpoint<Req, A extends unknown[], R, Value = R>(
     exchange: Exchange<Req>,
     { claimed, workflowID }: Run,
     outcome: Outcome,
+    early: Reply | undefined,
   ): Promise<Reply> {
-    const reply = await replyOfOutcome(exchange, workflowID, outcome);
+    const reply = early ?? (await replyOfOutcome(exchange, workflowID, outcome));
     if (claimed === undefined || outcome.kind === 'stopped') return reply;
     const marks: Record<string, string> = claimed.kind === 'running' ? { 'Idempotent-Replayed': 'true' } : {};
     const made = answerOfReply(reply);

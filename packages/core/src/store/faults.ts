@@ -1,6 +1,7 @@
 // What a database error means for the one who asked: try again, set aside, or give up. Judges by SQLSTATE and by
 // the error codes of sockets; never by message texts, except those of drivers that have nothing else.
 
+import { DatabaseUnavailableError } from '../errors/index.ts';
 import { CommitUnknownError, ConnectionLostError, NotSentError } from './database.ts';
 
 export type Fault = 'connection' | 'conflict' | 'locked' | 'refused';
@@ -56,12 +57,24 @@ export function classifyFault(error: unknown): Fault {
     : 'refused';
 }
 
+/** Trouble of a server with one statement, which it undoes, and goes on. Not 08: a pooler says that of a server it has lost. */
+const UNDONE = /^(53...|58...|57014|25006)$/;
+
 /**
  * Of a failed call: it may have been written, unless it was never sent or the server says that it has undone it (in English;
  * its other languages count as unknown).
  */
 export function mayBeWritten(error: unknown): boolean {
-  return !(error instanceof NotSentError) && (error as { severity?: unknown }).severity !== 'ERROR';
+  if (error instanceof NotSentError) return false;
+  return (error as { severity?: unknown }).severity !== 'ERROR' || !UNDONE.test(errorCode(error) ?? '');
+}
+
+/** The error of a request that met no database. */
+export function unavailable(cause: unknown): DatabaseUnavailableError {
+  return new DatabaseUnavailableError(
+    'The database did not answer within a few seconds. Whether the call took effect is unknown; repeat it with the same id.',
+    { cause },
+  );
 }
 
 /**
