@@ -135,6 +135,12 @@ async function measureOnServer(
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  console.error(error instanceof UsageError ? `${error.message}\n\n${usage}` : error);
+  const isUsage = error instanceof UsageError || isUnknownOption(error);
+  console.error(isUsage ? `${usage}\n\n${(error as Error).message}` : error);
   process.exitCode = 2;
+}
+
+/** Of `parseArgs`. */
+function isUnknownOption(error: unknown): boolean {
+  return String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
 }

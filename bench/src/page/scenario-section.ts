@@ -96,7 +96,7 @@ function missedSection(
       ? [
           paragraph(
             'The profiles are of further turns on a server that keeps account of every statement, those inside functions too; the mean ' +
-              'time of a call is what passes from its beginning to its end, without the commit after it. What takes less than a fiftieth is left out.',
+              'time of a call is what passes from its beginning to its end, without the commit after it. What is inside may hold what is inside of it, and the shares of both. What takes less than a fiftieth is left out.',
           ),
         ]
       : []),
