@@ -34,12 +34,11 @@ const held: Record<`${Mode} ${Variant['keys']}`, string> = {
   'endpoint new':
     "Four commits one after another where the bare handler has one: claim, start, the step with the handler's INSERT, and the end with the " +
     'answer; all but the INSERT shared with others, by 5 to 10 at a time. The claim has to be durable before the workflow starts, and the ' +
-    'answer before its first byte leaves. In Koa a request is 280 µs of the process and 290 of the server, against 113 and 96, and the two cores are ' +
-    'full (1.7 of 2, with the load): what counts is CPU. Without any claim and without any record of the answer Koa reached 0.55, without the ' +
-    'record alone 0.47, where 0.38 was measured before and after. What helped: the answer in the commit that ends the workflow, in ' +
-    'place of one of its own (Express 0.41 to 0.47, the server a tenth less; Koa, where it saved as much of the server, stayed where it was), once ' +
-    'nothing held on to requests that had been answered (a third more garbage collection before). What did not: one flush under way, or ' +
-    'three, in place of two; a second flush only from twelve operations on. What was taken back: claim and start in one commit ' +
+    'answer before its first byte leaves. In Koa a request is 320 µs of the process and 330 of the server, against 133 and 106, and the two cores are ' +
+    'nearly full (1.7 of 2, with the load): what counts is CPU. When the answer had a commit of its own, Koa reached 0.38, without any record of it 0.47, ' +
+    'and without claims as well 0.55. What helped: the answer in the commit that ends the workflow (Express 0.41 to 0.45, 0.47 and 0.48 in three runs, Koa 0.37 to ' +
+    '0.42, the server a tenth less), once nothing held on to requests that had been answered: Koa gained nothing from it before, for a third more garbage ' +
+    'collection. What did not: one flush under way, or three, in place of two; a second flush only from twelve operations on. What was taken back: claim and start in one commit ' +
     '(0.44 and 0.41 in place of 0.41 and 0.34): a start whose answer is lost has to be sent until its fate is known, so that a request which was ' +
     'answered with 503 could run later. Ten times DBOS: as above.',
   'idempotent replay':
